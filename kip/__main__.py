@@ -1,0 +1,6 @@
+"""`python -m kip`."""
+
+from kip.cli.main import main
+
+if __name__ == "__main__":
+    main()

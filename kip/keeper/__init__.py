@@ -1,0 +1,1 @@
+"""The long-running process: observe, plan, apply, report."""
