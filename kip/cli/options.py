@@ -1,0 +1,58 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from kip.cli.output import remark
+from kip.config import sources
+from kip.config.settings import Settings, read_settings
+from kip.errors import UsageError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def settings_options(command: Command) -> Command:
+    """Where the settings come from: the environment, an env file or a ConfigMap manifest."""
+    for option in (
+        click.option(
+            "--configmap", metavar="FILE", help="Read the settings from a ConfigMap manifest; - for stdin."
+        ),
+        click.option("--env-file", metavar="FILE", help="Read the settings from a file of KEY=value lines."),
+    ):
+        command = option(command)
+    return command
+
+
+def cluster_options(command: Command) -> Command:
+    """Which cluster, for commands that are typed on a laptop as well as in the pod."""
+    for option in (
+        click.option("--context", default="", help="The context of the kubeconfig to use."),
+        click.option("--kubeconfig", default="", metavar="FILE", help="Not $KUBECONFIG or ~/.kube/config."),
+    ):
+        command = option(command)
+    return command
+
+
+def output_option(*forms: str, default: str) -> Callable[[Command], Command]:
+    """Return the option `-o`."""
+    return click.option(
+        "-o", "--output", type=click.Choice(forms), default=default, show_default=True, help="The form."
+    )
+
+
+def settings_from(env_file: str | None, configmap: str | None) -> Settings:
+    """Read the settings; remarks about them go to standard error. Raises SettingsError, KipError."""
+    if env_file and configmap:
+        raise UsageError("--env-file and --configmap exclude each other", hint="Give one of them.")
+    if env_file:
+        values = sources.from_env_file(env_file)
+    elif configmap:
+        values = sources.from_configmap_manifest(configmap)
+    else:
+        values = sources.from_environment()
+    reading = read_settings(values, pod_namespace=sources.pod_namespace())
+    for note in reading.notes:
+        remark(f"{'left out' if note.refused else 'note'}: {note}")
+    return reading.settings

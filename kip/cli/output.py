@@ -1,0 +1,35 @@
+"""How output looks: documents for programs, messages for people."""
+
+import json
+from typing import Any
+
+import click
+
+from kip.errors import KipError, SettingsError
+
+
+def document(value: Any, form: str) -> str:
+    """Return a plain value as `yaml` or `json`, keys in the order given, ending in a newline."""
+    if form == "json":
+        return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    import yaml  # noqa: PLC0415 - not needed for json
+
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=110)
+    return text
+
+
+def complain(error: KipError) -> None:
+    """Print an error to standard error: each problem of the settings by itself, and the way out."""
+    if isinstance(error, SettingsError):
+        click.secho("The settings cannot be used:", err=True, fg="red")
+        for problem in error.problems:
+            click.echo(f"  {problem}", err=True)
+    else:
+        click.secho(f"Error: {error}", err=True, fg="red")
+    if error.hint:
+        click.echo(error.hint, err=True)
+
+
+def remark(text: str) -> None:
+    """Print a remark for people to standard error, so that standard output stays a document."""
+    click.echo(text, err=True)

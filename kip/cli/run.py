@@ -1,0 +1,23 @@
+"""`kip run`."""
+
+import click
+
+from kip.cluster.client import connect
+from kip.config import sources
+from kip.config.process import process_settings
+from kip.keeper import run as keeper
+from kip.log import configure
+
+
+@click.command("run")
+def command() -> None:
+    """Keep the images: the long-running process of the Deployment.
+
+    Reads its settings from the environment, and from the ConfigMap named by CONFIGMAP_NAME while it runs.
+    Ends within seconds on SIGTERM and leaves the cache; scaling the Deployment to 0 takes the cache along.
+    """
+    environment = sources.from_environment()
+    process = process_settings(environment)
+    configure(process.log_format, process.log_level)
+    cluster = connect(sources.kubeconfig())
+    keeper.run(cluster, environment, pod_namespace=sources.pod_namespace(), http_address=process.http_address)

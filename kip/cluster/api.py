@@ -1,0 +1,105 @@
+"""What kip asks of Kubernetes: the protocol that the rest of the code knows.
+
+Objects are plain dicts, as the API server sends them. Every call has a timeout and raises an
+`ApiError` of kip's own; only a missing object is no error where `None` can say so.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kip.core.rights import Rights
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind of object: API group ("" is the core group), version and plural name."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+
+    def path(self, namespace: str, name: str = "") -> str:
+        """Return the URL path of the collection, or of one object, in `namespace`."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        return f"{root}/namespaces/{namespace}/{self.plural}" + (f"/{name}" if name else "")
+
+
+DAEMONSETS = Resource("apps", "v1", "daemonsets", "DaemonSet")
+DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
+PODS = Resource("", "v1", "pods", "Pod")
+CONFIGMAPS = Resource("", "v1", "configmaps", "ConfigMap")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which objects of a namespace: all, one by name, or those with labels (`a=b,c=d`).
+
+    A right that is limited to names covers list and watch only with the name given here.
+    """
+
+    resource: Resource
+    namespace: str
+    name: str = ""
+    labels: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Objects as of `version`, the point from which a watch goes on."""
+
+    items: tuple[Manifest, ...]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """One line of a watch: ADDED, MODIFIED, DELETED or BOOKMARK, and the object."""
+
+    type: str
+    object: Manifest
+
+    @property
+    def version(self) -> str:
+        """Return the resourceVersion to go on from after this event."""
+        return str(self.object.get("metadata", {}).get("resourceVersion", ""))
+
+
+class Cluster(Protocol):
+    """One Kubernetes API server."""
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        """Return one object, None if there is none."""
+
+    def list_all(self, selection: Selection) -> Listing:
+        """Return all objects of the selection, read in pages."""
+
+    def watch(self, selection: Selection, version: str, seconds: int) -> Iterator[WatchEvent]:
+        """Yield what happens after `version`, for `seconds` at most. Raises Gone when that is too old."""
+
+    def create(
+        self, resource: Resource, namespace: str, manifest: Manifest, *, dry_run: bool = False
+    ) -> Manifest:
+        """Create one object. With `dry_run` it is validated and defaulted, strictly, and nothing changes."""
+
+    def apply(
+        self, resource: Resource, namespace: str, manifest: Manifest, *, dry_run: bool = False
+    ) -> Manifest:
+        """Server-side apply one object as field manager `kip`, by force."""
+
+    def patch(self, resource: Resource, namespace: str, name: str, operations: list[Manifest]) -> Manifest:
+        """Change one object by JSON Patch operations (RFC 6902)."""
+
+    def delete(
+        self, resource: Resource, namespace: str, name: str, *, uid: str, orphan: bool = False
+    ) -> None:
+        """Delete exactly the object with that uid; with `orphan` its pods stay. Gone already is fine."""
+
+    def rights(self, namespace: str) -> Rights:
+        """Return what the caller may do in `namespace`."""
+
+    def api_groups(self) -> frozenset[str]:
+        """Return the names of the API groups that are served."""

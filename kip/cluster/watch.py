@@ -1,0 +1,74 @@
+"""Watching in three layers: one request (the client's), list and follow, and for ever.
+
+Nothing here carries data to the reconcile loop: a change is told by calling `changed`, and the loop reads
+what it needs itself.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from random import Random
+
+import structlog
+
+from kip.cluster.api import Cluster, Selection, WatchEvent
+from kip.cluster.backoff import backoff
+from kip.errors import ApiError, Gone
+
+WATCH_SECONDS = 300
+"""How long one watch request lasts. The server would end it after 30 to 60 minutes."""
+
+QUIET_SECONDS = 1.0
+"""A watch that ends so soon, without a single event, is treated as a failure: never a hot loop."""
+
+log = structlog.get_logger()
+
+
+def follow(cluster: Cluster, selection: Selection, clock: Callable[[], float]) -> Iterator[WatchEvent | None]:
+    """Yield None after each complete list, then every event, until something fails.
+
+    The end of a watch request is no failure: the next goes on from the last version seen. Raises Gone when
+    that version is too old, and any other ApiError as it comes.
+    """
+    version = cluster.list_all(selection).version
+    yield None
+    while True:
+        started, version_before = clock(), version
+        for event in cluster.watch(selection, version, WATCH_SECONDS):
+            version = event.version or version
+            if event.type != "BOOKMARK":
+                yield event
+        if version == version_before and clock() - started < QUIET_SECONDS:
+            raise Gone("the watch ended at once")
+
+
+def watch_for_ever(
+    cluster: Cluster,
+    selection: Selection,
+    changed: Callable[[], None],
+    *,
+    stop: threading.Event,
+    clock: Callable[[], float],
+    random: Random,
+) -> None:
+    """Call `changed` after each change of the selection, until `stop` is set; retry errors with back-off."""
+    failures = 0
+    while not stop.is_set():
+        try:
+            for event in follow(cluster, selection, clock):
+                if stop.is_set():
+                    return
+                # A list alone proves nothing about the watch: only an event or a later end does.
+                failures = 0 if event else failures
+                changed()
+        except ApiError as error:
+            seconds = backoff(error, failures, random)
+            failures += 1
+            log.warning(
+                "watch_interrupted",
+                resource=selection.resource.plural,
+                name=selection.name or None,
+                error=str(error),
+                failures=failures,
+                retry_in_s=round(seconds, 1),
+            )
+            stop.wait(seconds)

@@ -1,0 +1,57 @@
+"""Whose DaemonSet is it? kip changes and deletes only its own, and those of the puller it replaces."""
+
+from typing import Any
+
+from kip.core.render import UPSTREAM_LABELS, Owner
+
+Manifest = dict[str, Any]
+
+
+FIELD_MANAGER = "kip"
+_SERVERS_OWN = {"deprecated.daemonset.template.generation"}
+"""Annotations that the API server writes in the name of whoever creates a DaemonSet."""
+
+
+def stranger(daemonset: Manifest, owner: Owner | None) -> str:
+    """Return "" when the DaemonSet is ours to change, else who it belongs to, for people.
+
+    Ours is: what our Deployment owns; what kip's field manager wrote and no other object owns; and an
+    upstream cache (known by its selector, which is fixed in upstream's code) that no other object owns.
+    """
+    owners = daemonset["metadata"].get("ownerReferences") or []
+    if owner and any(reference.get("uid") == owner.uid for reference in owners):
+        return ""
+    # An owner of our Deployment's name but another uid is our Deployment before it was made anew.
+    others = [ref for ref in owners if not _is_former_self(ref, owner)]
+    if others:
+        return f"{others[0].get('kind', 'object')} {others[0].get('name', '?')}"
+    managers = _managers(daemonset)
+    if FIELD_MANAGER in managers or _has_upstream_selector(daemonset):
+        return ""
+    return f"field manager {', '.join(managers)}" if managers else "nobody that kip knows"
+
+
+def written_annotations(metadata: Manifest) -> set[str]:
+    """Return the keys of the annotations that kip's field manager wrote: it may remove those again."""
+    fields = (
+        entry.get("fieldsV1", {}).get("f:metadata", {}).get("f:annotations", {})
+        for entry in metadata.get("managedFields") or ()
+        if entry.get("manager") == FIELD_MANAGER
+    )
+    keys = {key.removeprefix("f:") for annotations in fields for key in annotations if key != "."}
+    return keys - _SERVERS_OWN
+
+
+def _is_former_self(reference: Manifest, owner: Owner | None) -> bool:
+    return owner is not None and reference.get("kind") == "Deployment" and reference.get("name") == owner.name
+
+
+def _has_upstream_selector(daemonset: Manifest) -> bool:
+    labels = daemonset["spec"]["selector"].get("matchLabels") or {}
+    return UPSTREAM_LABELS.items() <= labels.items()
+
+
+def _managers(daemonset: Manifest) -> list[str]:
+    """Return the field managers that wrote the spec, sorted; the controller only writes the status."""
+    entries = daemonset["metadata"].get("managedFields") or []
+    return sorted({entry.get("manager", "?") for entry in entries if entry.get("subresource") != "status"})

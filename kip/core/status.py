@@ -1,0 +1,218 @@
+"""Which image is on which node: the matrix, from the cache pods as the kubelets report them."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from kip.core.progress import Progress, read_progress
+
+Manifest = dict[str, Any]
+API_VERSION = "kip.dev/v1alpha1"
+
+STARTING = {"ContainerCreating", "PodInitializing", ""}
+"""Waiting reasons that mean no trouble; every other one is a failure in the kubelet's own words."""
+
+
+class State(StrEnum):
+    """One image on one node."""
+
+    CACHED = "cached"
+    PULLING = "pulling"
+    WAITING = "waiting"
+    FAILED = "failed"
+    ABSENT = "absent"
+
+
+RANK = [State.CACHED, State.PULLING, State.FAILED, State.WAITING, State.ABSENT]
+"""While an update rolls a node has two pods: the better word counts, as either pod pins the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One image on one node.
+
+    `reason` and `message` are the kubelet's or the scheduler's, `digest` the image ID that the runtime gave
+    ("" until the image is there).
+    """
+
+    node: str
+    name: str
+    image: str
+    state: State
+    reason: str = ""
+    message: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """All cells of one cache. `nodes` are those that have a cache pod, sorted."""
+
+    namespace: str
+    daemonset: str
+    generation: int
+    progress: Progress
+    nodes: tuple[str, ...]
+    cells: tuple[Cell, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every selected node has every image, by a count that is finished."""
+        everywhere = self.progress.current and 0 < self.progress.wanted <= len(self.nodes)
+        return everywhere and all(cell.state is State.CACHED for cell in self.cells)
+
+    def counts(self) -> dict[tuple[str, str], Counter[State]]:
+        """Return for each (name, image), in the order of the list, how many nodes are in which state."""
+        counts: dict[tuple[str, str], Counter[State]] = {}
+        for cell in self.cells:
+            counts.setdefault((cell.name, cell.image), Counter())[cell.state] += 1
+        return counts
+
+
+def read_matrix(daemonset: Manifest, pods: Iterable[Manifest]) -> Matrix:
+    """Make the matrix of a cache from its DaemonSet and its pods."""
+    metadata = daemonset["metadata"]
+    wanted = [(item["name"], item["image"]) for item in daemonset["spec"]["template"]["spec"]["containers"]]
+    by_node: dict[str, list[Manifest]] = {}
+    for pod in pods:
+        if _is_of(pod, metadata["uid"]):
+            by_node.setdefault(node_of(pod), []).append(pod)
+    nodes = tuple(sorted(by_node))
+    return Matrix(
+        namespace=metadata["namespace"],
+        daemonset=metadata["name"],
+        generation=metadata.get("generation", 0),
+        progress=read_progress(daemonset),
+        nodes=nodes,
+        cells=tuple(_cell(node, name, image, by_node[node]) for name, image in wanted for node in nodes),
+    )
+
+
+def to_document(matrix: Matrix) -> Manifest:
+    """Return the matrix as plain values, for `-o json`; the keys are a promise to programs."""
+    return {
+        "apiVersion": API_VERSION,
+        "namespace": matrix.namespace,
+        "daemonset": matrix.daemonset,
+        "generation": matrix.generation,
+        "complete": matrix.complete,
+        "nodes": {
+            "wanted": matrix.progress.wanted,
+            "seen": len(matrix.nodes),
+            "state": matrix.progress.state,
+        },
+        "images": [
+            {"name": name, "image": image, **{state.value: count[state] for state in State}}
+            for (name, image), count in matrix.counts().items()
+        ],
+        "cells": [
+            {
+                "node": cell.node,
+                "name": cell.name,
+                "image": cell.image,
+                "state": cell.state.value,
+                "reason": cell.reason,
+                "message": cell.message,
+                "digest": cell.digest,
+            }
+            for cell in matrix.cells
+        ],
+    }
+
+
+def node_of(pod: Manifest) -> str:
+    """Return the node of a cache pod; one that is not bound yet names it in its affinity."""
+    spec = pod["spec"]
+    if spec.get("nodeName"):
+        return str(spec["nodeName"])
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    for term in required.get("nodeSelectorTerms") or ():
+        for field in term.get("matchFields") or ():
+            if field.get("key") == "metadata.name":
+                return str(field["values"][0])
+    return ""
+
+
+def _is_of(pod: Manifest, uid: str) -> bool:
+    owners = pod["metadata"].get("ownerReferences") or ()
+    return any(owner.get("uid") == uid for owner in owners)
+
+
+def _cell(node: str, name: str, image: str, pods: list[Manifest]) -> Cell:
+    cells = [cell for pod in pods for cell in _cells_of(node, name, image, pod)]
+    absent = Cell(node, name, image, State.ABSENT)
+    return min(cells, key=lambda cell: RANK.index(cell.state), default=absent)
+
+
+def _cells_of(node: str, name: str, image: str, pod: Manifest) -> Iterable[Cell]:
+    containers = [item["name"] for item in pod["spec"]["containers"] if item["image"] == image]
+    if not containers:
+        return
+    status = pod.get("status") or {}
+    if trouble := _trouble_of_pod(status):
+        state, reason, message = trouble
+        yield Cell(node, name, image, state, reason, message)
+        return
+    statuses = status.get("containerStatuses") or ()
+    for found in statuses:
+        if found["name"] in containers:
+            yield _cell_of(node, name, image, found, is_next=found["name"] == _being_pulled(pod))
+    if not statuses:
+        yield Cell(node, name, image, State.WAITING)
+
+
+def _trouble_of_pod(status: Manifest) -> tuple[State, str, str] | None:
+    """Return what keeps the whole pod from starting: no place on the node, or a failing init container."""
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return State.ABSENT, condition.get("reason", ""), condition.get("message", "")
+    if status.get("phase") == "Failed":
+        return State.ABSENT, status.get("reason", "Failed"), status.get("message", "")
+    for found in status.get("initContainerStatuses") or ():
+        reason, message = _fault(found)
+        if reason not in STARTING and not found.get("ready"):
+            return State.FAILED, reason, f"init container {found['name']}: {message}".rstrip(": ")
+    return None
+
+
+def _being_pulled(pod: Manifest) -> str:
+    """Return the container whose image is being pulled.
+
+    The kubelet takes them one by one, in order, once the init containers are done. (Their waiting reason
+    stays PodInitializing even then.)
+    """
+    status = pod["status"]
+    if not all(_has_ended_well(found) for found in status.get("initContainerStatuses") or ()):
+        return ""
+    starting = {
+        found["name"]
+        for found in status.get("containerStatuses") or ()
+        if "waiting" in (found.get("state") or {}) and _fault(found)[0] in STARTING
+    }
+    return next((item["name"] for item in pod["spec"]["containers"] if item["name"] in starting), "")
+
+
+def _has_ended_well(found: Manifest) -> bool:
+    ended = (found.get("state") or {}).get("terminated") or {}
+    return "exitCode" in ended and ended["exitCode"] == 0
+
+
+def _cell_of(node: str, name: str, image: str, found: Manifest, *, is_next: bool) -> Cell:
+    digest = str(found.get("imageID") or "").rpartition("://")[2]
+    if (found.get("state") or {}).get("running"):
+        return Cell(node, name, image, State.CACHED, digest=digest)
+    reason, message = _fault(found)
+    if reason not in STARTING:
+        return Cell(node, name, image, State.FAILED, reason, message, digest)
+    return Cell(node, name, image, State.PULLING if is_next else State.WAITING)
+
+
+def _fault(found: Manifest) -> tuple[str, str]:
+    state = found.get("state") or {}
+    fault = state.get("waiting") or state.get("terminated") or {}
+    if fault.get("exitCode") == 0:
+        return "", ""
+    return fault.get("reason") or "", fault.get("message") or ""

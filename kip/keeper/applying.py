@@ -1,0 +1,66 @@
+"""Carrying out a plan: the only place that writes to the cluster."""
+
+import time
+from collections.abc import Callable
+
+from kip.cluster.api import DAEMONSETS, Cluster
+from kip.core.plan import Action, Plan, Step
+from kip.errors import Conflict, OwnershipError
+
+GONE_WITHIN_SECONDS = 10.0
+"""An orphaning delete ends when the garbage collector has let go of the pods: 0.3 s measured."""
+
+POLL_SECONDS = 0.1
+
+
+def carry_out(plan: Plan, cluster: Cluster, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Do every step of the plan. Raises OwnershipError for a step that is refused, ApiError as it comes."""
+    for step in plan.steps:
+        match step.action:
+            case Action.CREATE:
+                cluster.create(DAEMONSETS, step.namespace, step.manifest)
+            case Action.APPLY:
+                _apply(step, cluster)
+            case Action.REPLACE:
+                _replace(step, cluster, sleep)
+            case Action.WAIT:
+                pass
+            case Action.REFUSE:
+                raise OwnershipError(
+                    f"DaemonSet {step.namespace}/{step.name} is left alone: {'; '.join(step.reasons)}",
+                    hint="Set DAEMONSET_NAME to a name of its own, or delete that DaemonSet.",
+                )
+
+
+def _apply(step: Step, cluster: Cluster) -> None:
+    """Change the object in place, so that its spec is exactly the wanted one.
+
+    Server-side apply alone leaves what other managers wrote (the containers of an upstream cache, a hand-made
+    edit). Where a dry run shows such leftovers the spec is first written whole; the apply after it then
+    changes nothing but the ownership of the fields, so the pods roll once.
+    """
+    metadata = {**step.manifest["metadata"], "uid": step.uid}
+    trial = cluster.apply(DAEMONSETS, step.namespace, {**step.manifest, "metadata": metadata}, dry_run=True)
+    if trial["spec"] != step.spec:
+        cluster.patch(
+            DAEMONSETS,
+            step.namespace,
+            step.name,
+            [
+                {"op": "test", "path": "/metadata/uid", "value": step.uid},
+                {"op": "test", "path": "/metadata/generation", "value": step.generation},
+                {"op": "replace", "path": "/spec", "value": step.spec},
+            ],
+        )
+    cluster.apply(DAEMONSETS, step.namespace, {**step.manifest, "metadata": metadata})
+
+
+def _replace(step: Step, cluster: Cluster, sleep: Callable[[float], None]) -> None:
+    """Delete the object but not its pods, and create it anew: it adopts the pods and rolls them."""
+    cluster.delete(DAEMONSETS, step.namespace, step.name, uid=step.uid, orphan=True)
+    for _ in range(int(GONE_WITHIN_SECONDS / POLL_SECONDS)):
+        if cluster.get(DAEMONSETS, step.namespace, step.name) is None:
+            cluster.create(DAEMONSETS, step.namespace, step.manifest)
+            return
+        sleep(POLL_SECONDS)
+    raise Conflict(f"DaemonSet {step.namespace}/{step.name} is still being deleted")

@@ -1,0 +1,93 @@
+"""The settings in force: read anew at each reconcile, and the last good ones kept when an edit is bad."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from kip.cluster.api import Cluster
+from kip.config.settings import Reading, Settings, read_settings
+from kip.config.sources import merge
+from kip.errors import Forbidden, SettingsError
+from kip.keeper.observing import read_configmap
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class LiveSettings:
+    """Environment plus ConfigMap (its keys win), as last read.
+
+    `in_force` is None until there were good settings once; `error` is the fault of the newest ones, if any.
+    """
+
+    cluster: Cluster
+    environment: Mapping[str, str]
+    pod_namespace: str
+    read: Callable[..., Reading] = read_settings
+    in_force: Settings | None = None
+    error: SettingsError | None = None
+    _values: Mapping[str, str] | None = None
+    _configmap_refused: bool = False
+
+    @property
+    def configmap(self) -> tuple[str, str] | None:
+        """Return namespace and name of the ConfigMap to read, None when none is named or may be read."""
+        name = self.environment.get("CONFIGMAP_NAME", "").strip()
+        if not name or self._configmap_refused:
+            return None
+        return self.pod_namespace or self.environment.get("NAMESPACE", "").strip(), name
+
+    def refresh(self) -> Settings | None:
+        """Read the newest settings; return those in force, None while there were no good ones yet.
+
+        Raises ApiError when the ConfigMap cannot be asked for.
+        """
+        values = merge(self.environment, self._configmap_data())
+        if values != self._values:
+            self._values = values
+            self._take(values)
+        return self.in_force
+
+    def _take(self, values: Mapping[str, str]) -> None:
+        try:
+            reading = self.read(values, pod_namespace=self.pod_namespace)
+        except SettingsError as error:
+            self.error = error
+            log.warning(
+                "settings_refused",
+                problems=[str(problem) for problem in error.problems],
+                in_force="the last good settings" if self.in_force else "none",
+            )
+            return
+        self.error, self.in_force = None, reading.settings
+        for note in reading.notes:
+            event = "entry_refused" if note.refused else "setting_mended"
+            log.warning(event, key=note.key, value=note.value, problem=note.message, remedy=note.remedy)
+        log.info("settings_taken", images=len(reading.settings.images), **summary(reading.settings))
+
+    def _configmap_data(self) -> dict[str, str]:
+        if self.configmap is None:
+            return {}
+        namespace, name = self.configmap
+        try:
+            return read_configmap(self.cluster, namespace, name)
+        except Forbidden as error:
+            self._configmap_refused = True
+            log.warning(
+                "configmap_not_watched",
+                namespace=namespace,
+                name=name,
+                error=str(error),
+                consequence="edits take effect when the pod restarts",
+                remedy="grant get, list and watch on that ConfigMap",
+            )
+            return {}
+
+
+def summary(settings: Settings) -> dict[str, str]:
+    """Return what of the settings tells one keeper from another, for the log."""
+    return {
+        "daemonset": f"{settings.namespace}/{settings.daemonset_name}",
+        "interval": str(settings.caching_interval),
+    }

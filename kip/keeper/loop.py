@@ -1,0 +1,140 @@
+"""The keeper's loop: wait for a reason, reconcile, report, and go on whatever happens."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from random import Random
+
+import structlog
+from schedule import CancelJob, Scheduler
+
+from kip.cluster.api import CONFIGMAPS, DAEMONSETS, Selection
+from kip.cluster.backoff import backoff
+from kip.config.settings import Settings
+from kip.core.plan import refresh_due
+from kip.core.progress import Progress
+from kip.errors import KipError
+from kip.keeper.live_settings import LiveSettings
+from kip.keeper.reconcile import Outcome, Reconciler
+from kip.keeper.triggers import Triggers, Watches
+from kip.observe.health import Health
+
+TICK_SECONDS = 5.0
+"""The loop goes round at least so often, without a request to the API server."""
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Loop:
+    """Everything that one keeper does, one thing at a time.
+
+    `now` is wall time, `clock` monotonic seconds.
+    """
+
+    settings: LiveSettings
+    reconciler: Reconciler
+    triggers: Triggers
+    watches: Watches
+    health: Health
+    now: Callable[[], datetime]
+    clock: Callable[[], float]
+    random: Random
+    timers: Scheduler = field(default_factory=Scheduler)
+    _failures: int = 0
+    _interval: float = 0.0
+    _refresh_at: datetime | None = None
+    _progress: Progress | None = None
+
+    def run(self) -> None:
+        """Go round for ever; only an exception raised by a signal handler ends it."""
+        self.triggers.wake("start")
+        while True:
+            self.health.tick()
+            self.timers.run_pending()
+            idle = self.timers.idle_seconds
+            if reasons := self.triggers.wait(TICK_SECONDS if idle is None else min(TICK_SECONDS, idle)):
+                self.once(reasons)
+            elif self._refresh_at and self.now() >= self._refresh_at:
+                self.triggers.wake("refresh")
+
+    def once(self, reasons: tuple[str, ...]) -> None:
+        """Reconcile once. Every error of kip's own is reported and retried later; any other ends the process."""
+        started = self.clock()
+        report = log.bind(trigger=list(reasons))
+        try:
+            if "interval" in reasons:
+                self.reconciler.forget()
+            settings = self.settings.refresh()
+            self.watches.follow(self._selections(settings))
+            self.health.settings_problem = str(self.settings.error or "")
+            if settings is None:
+                return
+            self._schedule(settings)
+            outcome = self.reconciler.reconcile(settings)
+        except KipError as error:
+            self._failed(error, report, started)
+            return
+        self._failures, self.health.reconcile_problem = 0, ""
+        self._refresh_at = refresh_due(settings, outcome.daemonset) if outcome.daemonset else None
+        self._report(outcome, report, started)
+
+    def _selections(self, settings: Settings | None) -> Iterator[Selection]:
+        if self.settings.configmap:
+            namespace, name = self.settings.configmap
+            yield Selection(CONFIGMAPS, namespace, name)
+        if settings:
+            yield Selection(DAEMONSETS, settings.namespace, settings.daemonset_name)
+
+    def _schedule(self, settings: Settings) -> None:
+        """Set the backstop: a look at everything each interval, in case a watch missed something."""
+        seconds = settings.caching_interval.total_seconds()
+        if seconds != self._interval:
+            self._interval = seconds
+            self.timers.clear()
+            self.timers.every(max(1, round(seconds))).seconds.do(self.triggers.wake, "interval")
+
+    def _failed(self, error: KipError, report: structlog.BoundLogger, started: float) -> None:
+        seconds = backoff(error, self._failures, self.random)
+        self._failures += 1
+        self.health.reconcile_problem = str(error)
+        self.reconciler.forget()
+        self.timers.clear("retry")
+        self.timers.every(max(1, round(seconds))).seconds.do(self._retry).tag("retry")
+        report.error(
+            "reconcile_failed",
+            error=type(error).__name__,
+            message=str(error),
+            remedy=error.hint or None,
+            failures=self._failures,
+            retry_in_s=round(seconds, 1),
+            duration_s=round(self.clock() - started, 3),
+        )
+
+    def _retry(self) -> type[CancelJob]:
+        self.triggers.wake("retry")
+        return CancelJob
+
+    def _report(self, outcome: Outcome, report: structlog.BoundLogger, started: float) -> None:
+        progress, plan = outcome.progress, outcome.plan
+        news = bool(plan.steps) or progress != self._progress
+        self._progress = progress
+        counts = (
+            {
+                "state": progress.state,
+                "nodes": progress.wanted,
+                "ready": progress.ready,
+                "updated": progress.updated,
+            }
+            if progress
+            else {}
+        )
+        write = report.info if news else report.debug
+        write(
+            "reconcile_done",
+            plan=plan.summary,
+            reasons=[reason for step in plan.steps for reason in step.reasons] or None,
+            outcome="changed" if plan.steps else "unchanged",
+            **counts,
+            duration_s=round(self.clock() - started, 3),
+        )

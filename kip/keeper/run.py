@@ -1,0 +1,94 @@
+"""The keeper as a process: put together, started, and ended by a signal."""
+
+import signal
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from random import Random
+from types import FrameType
+from typing import NoReturn
+
+import structlog
+
+from kip import __version__
+from kip.cluster.api import DAEMONSETS, Cluster
+from kip.config.settings import Settings
+from kip.core.ownership import stranger
+from kip.errors import KipError
+from kip.keeper.live_settings import LiveSettings
+from kip.keeper.loop import TICK_SECONDS, Loop
+from kip.keeper.observing import read_deployment
+from kip.keeper.reconcile import Reconciler
+from kip.keeper.triggers import Triggers, Watches
+from kip.observe.health import Health
+from kip.observe.http import serve
+
+STUCK_AFTER_SECONDS = 24 * TICK_SECONDS
+"""A reconcile is a handful of requests of 25 s at the very most each."""
+
+log = structlog.get_logger()
+
+
+class Stop(BaseException):
+    """SIGTERM or SIGINT came. Raised in the middle of whatever is being done, so that nothing delays the end:
+    a reconcile may be cut off anywhere, as the next one starts from what it finds.
+    """
+
+
+def run(cluster: Cluster, environment: Mapping[str, str], *, pod_namespace: str, http_address: str) -> None:
+    """Keep the images until a signal comes, then end within seconds. The cache stays, except when our
+    Deployment was scaled to 0.
+    """
+    settings = LiveSettings(cluster, environment, pod_namespace)
+    health = Health(time.monotonic, STUCK_AFTER_SECONDS, ticked=time.monotonic())
+    triggers, random = Triggers(), Random()  # noqa: S311 - spreads retries, guards nothing
+    loop = Loop(
+        settings=settings,
+        reconciler=Reconciler(cluster, _now),
+        triggers=triggers,
+        watches=Watches(cluster, triggers, time.monotonic, random),
+        health=health,
+        now=_now,
+        clock=time.monotonic,
+        random=random,
+    )
+    log.info("keeper_started", version=__version__, http_address=http_address or None)
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _stop)
+        if http_address:
+            serve(http_address, health)
+        loop.run()
+    except Stop as stop:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        log.info("keeper_stopping", signal=str(stop), cache=farewell(cluster, settings.in_force))
+
+
+def farewell(cluster: Cluster, settings: Settings | None) -> str:
+    """Take the cache along if our Deployment was scaled to 0: that is how people switch a keeper off.
+
+    Return what became of the cache, for the log. When the Deployment was deleted, the garbage collector
+    removes the cache by its owner reference; on any other end it stays and keeps the images.
+    """
+    if settings is None:
+        return "none"
+    try:
+        deployment = read_deployment(cluster, settings)
+        if deployment is None or not deployment.scaled_to_zero:
+            return "kept"
+        found = cluster.get(DAEMONSETS, settings.namespace, settings.daemonset_name)
+        if found is None or stranger(found, deployment.owner):
+            return "none of ours"
+        cluster.delete(DAEMONSETS, settings.namespace, settings.daemonset_name, uid=found["metadata"]["uid"])
+    except KipError as error:
+        return f"kept, as the API server could not be asked: {error}"
+    return "deleted, as the Deployment was scaled to 0"
+
+
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    raise Stop(signal.Signals(number).name)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,45 @@
+"""What the probes tell: is the loop alive, and does it do its work?"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One named check: `problem` is empty when it passes."""
+
+    name: str
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class Health:
+    """Written by the loop, read by the probes. Times are of `clock`, monotonic seconds.
+
+    Images that cannot be pulled never make the keeper unhealthy: a restart would not cure them.
+    """
+
+    clock: Callable[[], float]
+    tick_limit: float
+    ticked: float
+    settings_problem: str = "not read yet"
+    reconcile_problem: str = "not done yet"
+
+    def tick(self) -> None:
+        """Say that the loop goes round."""
+        self.ticked = self.clock()
+
+    def live(self) -> tuple[Check, ...]:
+        """Return the checks whose failure calls for a restart."""
+        age = self.clock() - self.ticked
+        stuck = (
+            f"last went round {age:.0f} s ago, limit {self.tick_limit:.0f} s" if age > self.tick_limit else ""
+        )
+        return (Check("loop", stuck),)
+
+    def ready(self) -> tuple[Check, ...]:
+        """Return the checks whose failure says that the keeper does not do its work now."""
+        return (
+            Check("settings", self.settings_problem),
+            Check("reconcile", self.reconcile_problem),
+        )
