@@ -23,11 +23,11 @@ class Findings:
         self.notes: list[Note] = []
 
     def problem(self, key: str, value: object, message: str, remedy: str) -> None:
-        """The setting cannot be used. `message` has no final stop, `remedy` is a whole sentence."""
+        """Say that the setting cannot be used. `message` has no final stop, `remedy` is a whole sentence."""
         self.problems.append(Problem(key, show(value), message, remedy))
 
     def note(self, key: str, value: object, message: str, remedy: str, *, refused: bool = False) -> None:
-        """The setting is used, with a remark; `refused`: without the entry `key`."""
+        """Remark on a setting that is used; `refused`: without the entry `key`."""
         self.notes.append(Note(key, show(value), message, remedy, refused))
 
 
@@ -39,4 +39,5 @@ def show(value: object) -> str:
     """
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     text = " ".join(text.split()) if "\n" in text else text
+    text = text.encode("utf-8", "replace").decode()
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."

@@ -5,11 +5,24 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from kip.config.choices import Platform, PullPolicy, Refresh
+from kip.config.choices import LogFormat, LogLevel, Platform, PullPolicy, Refresh
+from kip.config.findings import Findings
 from kip.config.images import CacheImage
 from kip.config.notes import Note
+from kip.config.resources import check_resources
+from kip.config.table import SETTINGS, Setting
+from kip.errors import SettingsError
 
-__all__ = ["Platform", "PullPolicy", "Reading", "Refresh", "Settings", "read_settings"]
+__all__ = [
+    "LogFormat",
+    "LogLevel",
+    "Platform",
+    "PullPolicy",
+    "Reading",
+    "Refresh",
+    "Settings",
+    "read_settings",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +54,8 @@ class Settings:
     platform: Platform
     caching_priority_class: str
     http_address: str
-    log_format: str
-    log_level: str
+    log_format: LogFormat
+    log_level: LogLevel
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,5 +67,23 @@ class Reading:
 
 
 def read_settings(values: Mapping[str, str], *, pod_namespace: str = "") -> Reading:
-    """Read all settings from `values`."""
-    raise NotImplementedError(values, pod_namespace)
+    """Read all settings from `values`; keys that are no settings are ignored, empty ones count as unset.
+
+    `pod_namespace` is where the keeper itself runs, the default of NAMESPACE. Raise `SettingsError`, which
+    carries every problem found.
+    """
+    findings = Findings()
+    found = {row.field: _read(row, values, pod_namespace, findings) for row in SETTINGS}
+    check_resources({row.key: found[row.field] for row in SETTINGS}, findings)
+    if findings.problems:
+        raise SettingsError(tuple(findings.problems))
+    return Reading(Settings(**found), tuple(findings.notes))
+
+
+def _read(row: Setting, values: Mapping[str, str], pod_namespace: str, findings: Findings) -> Any:
+    given = values.get(row.key, "").strip()
+    if not given and row.required:
+        findings.problem(row.key, "", "is not set", f"Set {row.key}: {row.help}")
+        return None
+    default = pod_namespace.strip() if row.field == "namespace" and pod_namespace.strip() else row.default
+    return row.parse(row.key, given or default, findings)
