@@ -53,6 +53,6 @@ def settings_from(env_file: str | None, configmap: str | None) -> Settings:
     else:
         values = sources.from_environment()
     reading = read_settings(values, pod_namespace=sources.pod_namespace())
-    for note in reading.notes:
+    for note in (*reading.notes, *sources.near_misses(values, environment=not (env_file or configmap))):
         remark(f"{'left out' if note.refused else 'note'}: {note}")
     return reading.settings

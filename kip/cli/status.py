@@ -9,6 +9,7 @@ from kip.cli.output import document
 from kip.cluster.api import DAEMONSETS, PODS, Selection
 from kip.cluster.client import connect
 from kip.config import sources
+from kip.config.partial import cache_place
 from kip.core.status import Cell, Matrix, State, read_matrix, to_document
 from kip.errors import NotFound
 
@@ -39,8 +40,8 @@ def command(
 
     Exit code 0: every image is on every selected node; 3: not yet, or not at all.
     """
-    place = sources.cache_place()
-    matrix = _read(namespace or place.namespace, daemonset or place.daemonset, kubeconfig, context)
+    place = cache_place(sources.from_environment(), pod_namespace=sources.pod_namespace())
+    matrix = _read(namespace or place.namespace, daemonset or place.daemonset_name, kubeconfig, context)
     if output == "table":
         _print(matrix)
     else:

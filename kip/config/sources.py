@@ -14,8 +14,11 @@ from kip.errors import Problem, SettingsError, UsageError
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 KEYS = tuple(setting.key for setting in SETTINGS)
-OTHERS = ("POD_NAMESPACE", "KUBECONFIG", "HOME", "IMAGE")
-"""Keys that are read elsewhere or common, and no slips."""
+OTHERS = ("POD_NAMESPACE", "KUBECONFIG", "HOME")
+"""Keys that are read elsewhere, and no slips."""
+
+SHORTEST_GUESSED = 8
+"""In the environment a short key, such as IMAGE, is more likely to be somebody else's than a slip."""
 
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=(.*)")
 
@@ -141,7 +144,8 @@ def _data(nodes: Mapping[str, Any], name: str, problems: list[Problem]) -> dict[
 
 
 def _one_slip_away(name: str, values: Mapping[str, str]) -> str:
-    return next((key for key in KEYS if not values.get(key) and one_slip_apart(name, key)), "")
+    unset = (key for key in KEYS if len(key) >= SHORTEST_GUESSED and not values.get(key))
+    return next((key for key in unset if one_slip_apart(name, key)), "")
 
 
 def _text(path: str | Path) -> str:
@@ -155,3 +159,11 @@ def _text(path: str | Path) -> str:
 
 def _name(path: str | Path) -> str:
     return "standard input" if str(path) == "-" else str(path)
+
+
+def kubeconfig() -> str:
+    """Return the kubeconfig file to use: $KUBECONFIG, else ~/.kube/config if there is one, else empty."""
+    given = os.environ.get("KUBECONFIG", "").strip()
+    home = os.environ.get("HOME", "").strip()
+    standard = Path(home) / ".kube" / "config"
+    return given or (str(standard) if home and standard.is_file() else "")

@@ -1,0 +1,43 @@
+"""The few settings that are needed where all together are not, or may be at fault."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kip.config.findings import Findings
+from kip.config.table import SETTINGS
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSettings:
+    """How to log, and where to listen: taken from the environment once, at start."""
+
+    log_format: str
+    log_level: str
+    http_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class CachePlace:
+    """Where the cache is, for commands that only look."""
+
+    namespace: str
+    daemonset_name: str
+
+
+def process_settings(values: Mapping[str, str]) -> ProcessSettings:
+    """Read them, each by itself; one at fault is its default here, and reported with all the others later."""
+    return ProcessSettings(**{field: _one(field, values) for field in ProcessSettings.__slots__})
+
+
+def cache_place(values: Mapping[str, str], *, pod_namespace: str = "") -> CachePlace:
+    """Read them, each by itself; what is not set is the keeper's own namespace, and the default name."""
+    place = {"NAMESPACE": pod_namespace, **{key: value for key, value in values.items() if value.strip()}}
+    return CachePlace(**{field: _one(field, place) for field in CachePlace.__slots__})
+
+
+def _one(field: str, values: Mapping[str, str]) -> Any:
+    row = next(row for row in SETTINGS if row.field == field)
+    findings = Findings()
+    found = row.parse(row.key, values.get(row.key, "").strip() or row.default, findings)
+    return row.parse(row.key, row.default, Findings()) if findings.problems else found
