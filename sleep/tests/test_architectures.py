@@ -1,4 +1,4 @@
-"""The sleeper of every architecture: its file, and, where qemu-user-static is installed, the program itself."""
+"""The sleeper of every architecture: its file, and the program itself where qemu-user-static is installed."""
 
 import shutil
 import struct
