@@ -59,7 +59,7 @@ class Loop:
                 self.triggers.wake("refresh")
 
     def once(self, reasons: tuple[str, ...]) -> None:
-        """Reconcile once. Every error of kip's own is reported and retried later; any other ends the process."""
+        """Reconcile once. An error of kip's own is reported and retried; any other ends the process."""
         started = self.clock()
         report = log.bind(trigger=list(reasons))
         try:

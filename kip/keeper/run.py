@@ -30,14 +30,17 @@ log = structlog.get_logger()
 
 
 class Stop(BaseException):
-    """SIGTERM or SIGINT came. Raised in the middle of whatever is being done, so that nothing delays the end:
-    a reconcile may be cut off anywhere, as the next one starts from what it finds.
+    """SIGTERM or SIGINT came.
+
+    Raised in the middle of whatever is being done, so that nothing delays the end: a reconcile may be cut off
+    anywhere, as the next one starts from what it finds.
     """
 
 
 def run(cluster: Cluster, environment: Mapping[str, str], *, pod_namespace: str, http_address: str) -> None:
-    """Keep the images until a signal comes, then end within seconds. The cache stays, except when our
-    Deployment was scaled to 0.
+    """Keep the images until a signal comes, then end within seconds.
+
+    The cache stays, except when our Deployment was scaled to 0.
     """
     settings = LiveSettings(cluster, environment, pod_namespace)
     health = Health(time.monotonic, STUCK_AFTER_SECONDS, ticked=time.monotonic())

@@ -1,4 +1,4 @@
-"""What the probes tell: is the loop alive, and does it do its work?"""
+"""What the probes tell: whether the loop is alive, and whether it does its work."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
