@@ -116,7 +116,7 @@ def _from_mapping(key: str, given: dict[str, Any], findings: Findings) -> Entry 
     if len(fields) == 1 and not {"name", "image"} & fields.keys():
         [(name, image)] = fields.items()
         fields = {"name": name, "image": image}
-    name, image = fields.pop("name", None) or "", fields.pop("image", None) or ""
+    name, image = ("" if (part := fields.pop(field, None)) is None else part for field in ("name", "image"))
     if not (isinstance(name, str) and isinstance(image, str) and image.strip()):
         findings.note(key, given, "names no image", 'Write {"name": "...", "image": "..."}.', refused=True)
         return None

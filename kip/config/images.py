@@ -79,6 +79,8 @@ def _image(entry: Entry, findings: Findings) -> _Image | None:
     try:
         return _Image(entry, parse_reference(entry.image))
     except ReferenceProblem as problem:
+        # Remarks on how it is written are beside the point for an entry that is left out.
+        findings.notes = [note for note in findings.notes if note.key != entry.key]
         findings.note(entry.key, entry.text, str(problem), problem.hint, refused=True)
         return None
 
