@@ -22,7 +22,7 @@ def configure(log_format: str = "auto", level: str = "info", *, stream: TextIO |
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            _drop_absent,
+            _tidy,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -31,5 +31,7 @@ def configure(log_format: str = "auto", level: str = "info", *, stream: TextIO |
     )
 
 
-def _drop_absent(_logger: Any, _method: str, event: Any) -> Any:
-    return {key: value for key, value in event.items() if value is not None}
+def _tidy(_logger: Any, _method: str, event: Any) -> Any:
+    """Put first what is on every line, and leave out what is None."""
+    first = {key: event.pop(key) for key in ("timestamp", "level", "event")}
+    return first | {key: value for key, value in event.items() if value is not None}

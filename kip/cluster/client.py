@@ -46,6 +46,9 @@ def connect(kubeconfig: str = "", context: str = "") -> "KubernetesCluster":
             f"no way to the cluster: {str(error).strip() or type(error).__name__}",
             hint="Set KUBECONFIG to a kubeconfig file, or run kip in a pod with a ServiceAccount.",
         ) from error
+    if not configuration.verify_ssl:
+        # The kubeconfig says so itself; a warning for each request would bury everything else.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     configuration.retries = False
     configuration.keep_alive = True
     return KubernetesCluster(client.ApiClient(configuration))

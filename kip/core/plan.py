@@ -83,9 +83,9 @@ def make_plan(wanted: Manifest, expected: Manifest, observed: Observed) -> Plan:
     if found is None:
         return _single(Action.CREATE, wanted, expected, ("there is no such DaemonSet",))
     if whose := stranger(found, observed.owner):
-        return _single(Action.REFUSE, wanted, expected, (f"the DaemonSet belongs to {whose}",), found)
+        return _single(Action.REFUSE, wanted, expected, (f"it belongs to {whose}",), found)
     if found["metadata"].get("deletionTimestamp"):
-        return _single(Action.WAIT, wanted, expected, ("the DaemonSet is being deleted",), found)
+        return _single(Action.WAIT, wanted, expected, ("it is being deleted",), found)
     reasons = _reasons(wanted, expected, found)
     if not reasons:
         return Plan()
@@ -158,7 +158,9 @@ def _reasons(wanted: Manifest, expected: Manifest, found: Manifest) -> tuple[str
         for reference in wanted["metadata"].get("ownerReferences") or ()
         if reference["uid"] not in owners
     ]
-    reasons += [_in_words(path) for path in differences(expected["spec"], found["spec"], "spec")]
+    images = {item["name"] for item in expected["spec"]["template"]["spec"]["containers"]}
+    places = differences(expected["spec"], found["spec"], "spec")
+    reasons += sorted((_in_words(path, images) for path in places), key=_images_first)
     if len(reasons) > REASONS_SHOWN:
         reasons[REASONS_SHOWN:] = [f"and {len(reasons) - REASONS_SHOWN} more"]
     return tuple(reasons)
@@ -173,14 +175,21 @@ def _annotation_reasons(wanted: Manifest, found: Manifest) -> Iterator[str]:
         yield f"annotation {key} is no longer wanted"
 
 
-def _in_words(path: str) -> str:
+def _in_words(path: str, images: set[str]) -> str:
     pod = "spec.template.spec."
     if path == f"spec.template.metadata.annotations.{REFRESHED_AT}":
         return "refresh is due"
     if path.startswith(f"{pod}containers["):
         name, _, rest = path.removeprefix(f"{pod}containers[").partition("]")
-        return f"image {name}: {rest.lstrip('.')} differs" if rest else f"image {name} is added or removed"
+        if rest:
+            return f"image {name}: {rest.lstrip('.')} differs"
+        return f"image {name} is missing" if name in images else f"image {name} is not on the list"
     return f"{path.removeprefix(pod)} differs"
+
+
+def _images_first(reason: str) -> bool:
+    """Sort key: of many differences those between the image lists tell people most."""
+    return not reason.startswith("image ")
 
 
 def _parse(text: str) -> datetime:

@@ -46,7 +46,7 @@ def test_a_change_is_applied_as_the_rights_allow(rights, action):
 
 def test_an_edit_of_the_list_names_the_images():
     reasons = step(manifest("new=x:1.0.0"), stored(manifest("old=x:1.0.0"))).reasons
-    assert reasons == ("image new is added or removed", "image old is added or removed")
+    assert reasons == ("image new is missing", "image old is not on the list")
 
 
 def test_another_image_under_the_same_name_is_named():
