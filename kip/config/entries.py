@@ -79,7 +79,7 @@ def _text_pieces(key: str, text: str, findings: Findings) -> Iterator[str]:
 
 def _words(chunk: str) -> list[str]:
     """Cut at spaces where each word is an entry for itself; elsewhere a space is a slip within one entry."""
-    chunk = re.sub(r"\s*=\s*", "=", chunk.strip())
+    chunk = re.sub(" ?= ?", "=", " ".join(chunk.split()))
     words = chunk.split()
     whole = all("=" in word.strip("=") or _LOOKS_LIKE_IMAGE.fullmatch(word) for word in words)
     return words if whole else [chunk]

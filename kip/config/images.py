@@ -67,7 +67,7 @@ def read_images(text: str) -> ImageList:
     names = _names(images, findings)
     _note_same_images(images, findings)
     kept = tuple(CacheImage(names[image.entry.key], image.entry.image) for image in images)
-    return ImageList(kept, tuple(sorted(findings.notes, key=_position)))
+    return ImageList(kept, _in_order(findings.notes))
 
 
 def format_images(images: Iterable[CacheImage]) -> str:
@@ -79,8 +79,6 @@ def _image(entry: Entry, findings: Findings) -> _Image | None:
     try:
         return _Image(entry, parse_reference(entry.image))
     except ReferenceProblem as problem:
-        # Remarks on how it is written are beside the point for an entry that is left out.
-        findings.notes = [note for note in findings.notes if note.key != entry.key]
         findings.note(entry.key, entry.text, str(problem), problem.hint, refused=True)
         return None
 
@@ -148,6 +146,13 @@ def _note_name(entry: Entry, name: str, findings: Findings) -> None:
     else:
         message = "has a name that another entry has"
     findings.note(entry.key, entry.text, f"{message}; it is called {name}", "Write another name.")
+
+
+def _in_order(notes: list[Note]) -> tuple[Note, ...]:
+    """Return the notes in the list's order, for a refused entry only why it was refused."""
+    refused = {note.key for note in notes if note.refused}
+    told = (note for note in notes if note.refused or note.key not in refused)
+    return tuple(sorted(told, key=_position))
 
 
 def _position(note: Note) -> int:

@@ -31,7 +31,7 @@ def parse_quantity(text: str) -> Decimal:
     >>> parse_quantity("20Mi"), parse_quantity("200m")
     (Decimal('20971520'), Decimal('0.200'))
     """
-    match = _QUANTITY.fullmatch(text)
+    match = _QUANTITY.fullmatch(text[: _LONGEST + 1])
     if not match or len(text) > _LONGEST:
         raise QuantityProblem("is not a Kubernetes quantity", hint=_remedy(text))
     amount = Decimal(match["number"]) * _factor(match["suffix"])
@@ -51,8 +51,8 @@ def _factor(suffix: str) -> Decimal:
 
 
 def _remedy(text: str) -> str:
-    almost = _ALMOST.fullmatch(text.strip())
-    if not almost:
+    almost = _ALMOST.fullmatch(text.strip()[:_LONGEST])
+    if not almost or len(text) > _LONGEST:
         return "Write a number and a unit, such as 20Mi or 20M for memory, 200m or .2 for CPU."
     number, unit = almost["number"].replace(",", "."), almost["unit"].lower()
     if unit.startswith(("cpu", "core", "vcpu")) or not unit:

@@ -201,3 +201,11 @@ def test_each_entry_is_kept_or_noted(entries):
 def test_the_order_of_the_list_is_kept(order):
     images = tuple(CacheImage(name, f"quay.io/x/{name}:1") for name in order)
     assert read_images(format_images(images)).images == images
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text", ["a" + " " * 200_000 + "b", "A=;" * 20_000, "a=b:1 #" * 20_000, "a:=" * 60_000]
+)
+def test_a_huge_list_is_read_in_time(text):
+    assert read_images(text).notes
