@@ -1,10 +1,7 @@
-import json
 from datetime import timedelta
 from types import MappingProxyType
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kip.config.images import CacheImage
 from kip.config.settings import LogFormat, LogLevel, Platform, PullPolicy, Refresh, read_settings
@@ -317,94 +314,3 @@ def test_a_message_names_key_value_and_remedy_and_shortens_long_values():
     assert str(problem) == "CACHING_CPU_LIMIT='2 cores': is not a Kubernetes quantity. Write 2."
     [problem] = problems({**LEAST, "CACHING_CPU_LIMIT": "x" * 5000})
     assert len(str(problem)) < 300
-
-
-pieces = st.sampled_from(
-    [
-        *list("{}[]:,;=\"'-%.#&*\n\t 019aA\\é\x00�"),
-        "true",
-        "null",
-        "nodeAffinity",
-        "podAffinity",
-        "requiredDuringSchedulingIgnoredDuringExecution",
-        "labelSelector",
-        "nodeSelectorTerms",
-        "matchExpressions",
-        "matchLabels",
-        "operator",
-        "Exists",
-        "key",
-        "value",
-        "tolerationSeconds",
-        "weight",
-        "effect",
-        "NoExecute",
-        "name",
-        "image",
-        "a=b:1",
-        "20Mi",
-        "1h30m",
-        "1e999",
-        "map[",
-        "- ",
-        ": ",
-        "<<",
-        "!!int",
-    ]
-)
-texts = st.text() | st.lists(pieces, max_size=20).map("".join)
-json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.sampled_from(["a", "Exists", "NoExecute", "B c"]),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                [
-                    "key",
-                    "operator",
-                    "Operator",
-                    "effect",
-                    "nodeAffinity",
-                    "podAffinity",
-                    "weight",
-                    "matchLabels",
-                ]
-            ),
-            inner,
-            max_size=3,
-        )
-    ),
-    max_leaves=8,
-)
-
-
-@given(st.dictionaries(st.sampled_from(sorted(FIELDS)), texts))
-def test_no_text_makes_reading_fail_otherwise_than_by_its_own_error(values):
-    check_reading(values)
-
-
-@given(
-    st.dictionaries(
-        st.sampled_from(["AFFINITY", "TOLERATIONS", "NODE_SELECTOR", "IMAGES", "IMAGE_PULL_SECRETS"]),
-        json_values,
-    )
-)
-def test_no_structure_makes_reading_fail_otherwise_than_by_its_own_error(values):
-    check_reading({key: json.dumps(value) for key, value in values.items()})
-
-
-def check_reading(values):
-    try:
-        reading = read_settings({**LEAST, **values})
-    except SettingsError as caught:
-        said = caught.problems
-    else:
-        said = reading.notes
-        assert reading.settings.images
-        json.dumps([reading.settings.affinity, reading.settings.tolerations]).encode()
-    assert all(each.key and each.message and each.remedy for each in said)
-    assert "\n".join(map(str, said)).encode() or not said
