@@ -1,0 +1,161 @@
+"""The local cluster as the e2e tests use it: commands, kubectl, waiting, and keepers as processes."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+TOP = Path(__file__).resolve().parents[2]
+KIP = TOP / ".venv/bin/kip"
+MANIFESTS = TOP / "deploy/kubernetes/kip.yaml"
+UPSTREAM_RULES = [
+    {
+        "apiGroups": ["apps"],
+        "resources": ["daemonsets"],
+        "verbs": ["create", "delete", "list", "watch", "get"],
+    },
+    {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]},
+]
+"""The Role of upstream's chart and templates."""
+
+KIP_RULES = next(
+    document["rules"]
+    for document in yaml.safe_load_all(MANIFESTS.read_text("utf-8"))
+    if document["kind"] == "Role"
+)
+"""kip's own Role, as deploy/kubernetes grants it."""
+
+T = TypeVar("T")
+_pause = threading.Event()
+
+
+def command(*arguments: str, text: str | None = None, check: bool = True, **environment: str) -> str:
+    """Run a command in the checkout and return what it prints; its failure fails the test."""
+    ended = subprocess.run(
+        arguments,
+        cwd=TOP,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    if check and ended.returncode:
+        raise AssertionError(
+            f"{shlex.join(arguments)}: exit {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
+        )
+    return ended.stdout
+
+
+def hack(*arguments: str) -> str:
+    """Run one of the project's own scripts: `hack("cluster", "status")`."""
+    return command(f"hack/{arguments[0]}", *arguments[1:])
+
+
+def kubectl(*arguments: str, text: str | None = None, check: bool = True) -> str:
+    """Run kubectl as the cluster's administrator."""
+    return command("kubectl", *arguments, text=text, check=check)
+
+
+def get(kind: str, name: str = "", *, namespace: str = "", labels: str = "") -> Any:
+    """Return an object, or the items of a list, as plain values; None when there is no such object."""
+    arguments = ["get", kind, *([name] if name else []), "-o", "json", "--ignore-not-found"]
+    arguments += ["-n", namespace] if namespace else []
+    arguments += ["-l", labels] if labels else []
+    answer = kubectl(*arguments)
+    found = json.loads(answer) if answer else None
+    return found["items"] if found and found["kind"] == "List" else found
+
+
+def apply(*documents: dict[str, Any]) -> None:
+    """Apply objects as the administrator."""
+    kubectl("apply", "-f", "-", text=yaml.safe_dump_all(documents))
+
+
+def eventually(look: Callable[[], T], what: str, *, seconds: float = 60) -> T:
+    """Look again and again until the result is true, and return it; say `what` was missing if it never is."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        _pause.wait(0.2)
+    return found
+
+
+def registry() -> str:
+    """Return the host and port under which nodes, pods and this machine know the registry."""
+    return os.environ["REGISTRY"]
+
+
+def kubeconfig_for(namespace: str, rules: list[dict[str, Any]], folder: Path) -> Path:
+    """Make a ServiceAccount with exactly these rights in the namespace; return a kubeconfig with its token."""
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "keeper", "namespace": namespace}}
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "keeper", "namespace": namespace},
+        "rules": rules,
+    }
+    binding = {
+        **role,
+        "kind": "RoleBinding",
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "keeper"},
+        "subjects": [{"kind": "ServiceAccount", "name": "keeper", "namespace": namespace}],
+    }
+    del binding["rules"]
+    apply(account, role, binding)
+    config = yaml.safe_load(kubectl("config", "view", "--raw", "--minify"))
+    config["users"][0]["user"] = {"token": kubectl("-n", namespace, "create", "token", "keeper").strip()}
+    path = folder / "keeper.kubeconfig"
+    path.write_text(yaml.safe_dump(config), "utf-8")
+    return path
+
+
+@dataclass
+class Keeper:
+    """A keeper as a process on this machine, with the rights of a ServiceAccount and none of ours."""
+
+    namespace: str
+    kubeconfig: Path
+    logfile: Path
+    values: dict[str, str]
+    process: subprocess.Popen[bytes] | None = field(default=None)
+
+    def __enter__(self) -> "Keeper":
+        """Start it."""
+        environment = {
+            "PATH": os.environ["PATH"],
+            "KUBECONFIG": str(self.kubeconfig),
+            "NAMESPACE": self.namespace,
+            "LOG_LEVEL": "debug",
+            "POD_NAMESPACE": self.namespace,
+            **self.values,
+        }
+        with self.logfile.open("ab") as log:
+            self.process = subprocess.Popen([KIP, "run"], stdout=log, stderr=log, env=environment, cwd=TOP)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it, if it still runs."""
+        self.stop(signal.SIGKILL)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 5) -> int:
+        """Send a signal, and return the exit code; it must end within that time."""
+        assert self.process
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+    def events(self, name: str = "") -> list[dict[str, Any]]:
+        """Return its log lines so far, of one event if named."""
+        lines = [json.loads(line) for line in self.logfile.read_text("utf-8").splitlines() if line[:1] == "{"]
+        return [line for line in lines if not name or line["event"] == name]

@@ -1,0 +1,3 @@
+module kip.local/hack/programs/pause
+
+go 1.26
