@@ -88,7 +88,18 @@ class Layout:
         root = Path("/sys/fs/cgroup")
         if (root / "cgroup.controllers").exists():
             return [root / self.tag]
-        hierarchies = ("cpu", "cpuacct", "cpuset", "memory", "pids", "devices", "freezer", "blkio", "systemd", "hugetlb")
+        hierarchies = (
+            "cpu",
+            "cpuacct",
+            "cpuset",
+            "memory",
+            "pids",
+            "devices",
+            "freezer",
+            "blkio",
+            "systemd",
+            "hugetlb",
+        )
         return [root / name / self.tag for name in hierarchies if (root / name).is_dir()]
 
     def bridge(self, number: int) -> str:
@@ -157,7 +168,9 @@ class Addresses:
 
 def free_octet(cluster_id: str) -> int:
     """Return the second octet of a 10.N.0.0/16 that nothing on this machine uses; the same each time if it can."""
-    routes = subprocess.run(["ip", "-json", "route", "show", "table", "all"], capture_output=True, text=True, check=True)
+    routes = subprocess.run(
+        ["ip", "-json", "route", "show", "table", "all"], capture_output=True, text=True, check=True
+    )
     taken = [
         IPv4Network(route["dst"], strict=False)
         for route in json.loads(routes.stdout)
@@ -172,7 +185,9 @@ def choose_octet(seed: int, taken: list[IPv4Network]) -> int:
         octet = SECOND_OCTETS[(seed + offset) % len(SECOND_OCTETS)]
         if not any(IPv4Network(f"10.{octet}.0.0/16").overlaps(network) for network in taken):
             return octet
-    raise ClusterError("no free network 10.64.0.0/16 to 10.191.0.0/16 on this machine: is another cluster left over?")
+    raise ClusterError(
+        "no free network 10.64.0.0/16 to 10.191.0.0/16 on this machine: is another cluster left over?"
+    )
 
 
 def cache_folder() -> Path:

@@ -52,7 +52,9 @@ def _rule(layout: Layout, addresses: Addresses) -> list[str]:
 
 
 def _iptables(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["iptables", "-w", "-t", "nat", *arguments], check=True, capture_output=True, text=True)
+    return subprocess.run(
+        ["iptables", "-w", "-t", "nat", *arguments], check=True, capture_output=True, text=True
+    )
 
 
 def _ip(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

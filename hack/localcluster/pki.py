@@ -24,7 +24,12 @@ class Pki:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._authority()
         names = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost")
-        addresses = (self._addresses.control, self._addresses.api_service, self._addresses.loopback, "127.0.0.1")
+        addresses = (
+            self._addresses.control,
+            self._addresses.api_service,
+            self._addresses.loopback,
+            "127.0.0.1",
+        )
         alternatives = [*(f"DNS:{name}" for name in names), *(f"IP:{address}" for address in addresses)]
         self.certificate("apiserver", "/CN=kube-apiserver", ",".join(alternatives))
         self.certificate("apiserver-kubelet", "/O=system:masters/CN=apiserver-kubelet")
@@ -44,12 +49,33 @@ class Pki:
         if (self.folder / f"{name}.crt").exists():
             return
         request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
-        lines = ["extendedKeyUsage=clientAuth,serverAuth", *([f"subjectAltName={alternatives}"] if alternatives else [])]
+        lines = [
+            "extendedKeyUsage=clientAuth,serverAuth",
+            *([f"subjectAltName={alternatives}"] if alternatives else []),
+        ]
         extensions.write_text("\n".join(lines) + "\n", "utf-8")
-        key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", self.path(f"{name}.key"))
+        key = (
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-keyout",
+            self.path(f"{name}.key"),
+        )
         _openssl("req", *key, "-subj", subject, "-out", str(request))
         signer = ("-CA", self.path("ca.crt"), "-CAkey", self.path("ca.key"), "-CAcreateserial", "-days", DAYS)
-        _openssl("x509", "-req", "-in", str(request), *signer, "-extfile", str(extensions), "-out", self.path(f"{name}.crt"))
+        _openssl(
+            "x509",
+            "-req",
+            "-in",
+            str(request),
+            *signer,
+            "-extfile",
+            str(extensions),
+            "-out",
+            self.path(f"{name}.crt"),
+        )
         request.unlink()
         extensions.unlink()
 
@@ -58,7 +84,10 @@ class Pki:
         path = self.folder / f"{name}.kubeconfig"
         self.certificate(name, subject)
         if not path.exists():
-            cluster = {"server": self._addresses.api_server, "certificate-authority-data": self._encoded("ca.crt")}
+            cluster = {
+                "server": self._addresses.api_server,
+                "certificate-authority-data": self._encoded("ca.crt"),
+            }
             user = {
                 "client-certificate-data": self._encoded(f"{name}.crt"),
                 "client-key-data": self._encoded(f"{name}.key"),
@@ -78,8 +107,18 @@ class Pki:
     def _authority(self) -> None:
         if (self.folder / "ca.crt").exists():
             return
-        key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", self.path("ca.key"))
-        _openssl("req", "-x509", *key, "-subj", "/CN=kip local cluster", "-days", DAYS, "-out", self.path("ca.crt"))
+        key = (
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-keyout",
+            self.path("ca.key"),
+        )
+        _openssl(
+            "req", "-x509", *key, "-subj", "/CN=kip local cluster", "-days", DAYS, "-out", self.path("ca.crt")
+        )
 
     def _encoded(self, name: str) -> str:
         return base64.b64encode((self.folder / name).read_bytes()).decode()

@@ -41,7 +41,12 @@ class Processes:
             environment.pop(key, None)
         with (self._logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
             )
         record = {"pid": process.pid, "started": start_time(process.pid), "wanted": wanted}
         (self._records / f"{name}.json").write_text(json.dumps(record), "utf-8")
@@ -71,7 +76,9 @@ class Processes:
         """Return the path of a process's log."""
         return self._logs / f"{name}.log"
 
-    def wait(self, name: str, ready: Callable[[], bool], what: str, *, seconds: float = PATIENCE_SECONDS) -> None:
+    def wait(
+        self, name: str, ready: Callable[[], bool], what: str, *, seconds: float = PATIENCE_SECONDS
+    ) -> None:
         """Wait until `ready`; a process that ended, or time that ran out, is an error that names the log."""
         deadline = time.monotonic() + seconds
         while not ready():

@@ -79,7 +79,13 @@ def modules() -> list[Module]:
             "kubernetes",
             {
                 name: f"k8s.io/kubernetes/cmd/{name}"
-                for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl")
+                for name in (
+                    "kube-apiserver",
+                    "kube-controller-manager",
+                    "kube-scheduler",
+                    "kubelet",
+                    "kubectl",
+                )
             },
             (),
             f"-X {version}.gitVersion=v{release} -X {version}.gitMajor={major} -X {version}.gitMinor={minor} "
@@ -186,7 +192,9 @@ def _go_build(module: Module, package: str, program: Path, log: Path) -> bool:
     with log.open("ab") as out:
         out.write(f"$ {' '.join(command)}\n".encode())
         out.flush()
-        ended = subprocess.run(command, cwd=module.folder, stdout=out, stderr=out, env=environment, check=False)
+        ended = subprocess.run(
+            command, cwd=module.folder, stdout=out, stderr=out, env=environment, check=False
+        )
     return ended.returncode == 0
 
 
@@ -195,7 +203,9 @@ def _go_version() -> bytes:
     """Return the compiler's version; empty without one, when only what is built already can be used."""
     if not shutil.which("go"):
         return b""
-    return subprocess.run(["go", "env", "GOVERSION"], capture_output=True, check=True, cwd=MODULES).stdout.strip()
+    return subprocess.run(
+        ["go", "env", "GOVERSION"], capture_output=True, check=True, cwd=MODULES
+    ).stdout.strip()
 
 
 def _present(program: str) -> bool:

@@ -1,0 +1,269 @@
+"""The cluster as a whole: up, down, and what is done to its parts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from localcluster import cgroups, mounts, programs
+from localcluster.control_plane import ControlPlane
+from localcluster.fake_nodes import FakeNodes
+from localcluster.layout import MOST_NODES, Addresses, ClusterError, Layout, Node, State, free_octet
+from localcluster.network import bridges, delete_bridge, delete_service_rules
+from localcluster.node import RealNode
+from localcluster.process import Processes, end, mentioning
+from localcluster.registry import Registry
+from localcluster.report import say
+
+DEFAULT_NODES = 2
+READY_WITHIN_SECONDS = 90
+
+
+class Cluster:
+    """The cluster of this checkout. Every method leaves the recorded state true."""
+
+    def __init__(self, layout: Layout | None = None) -> None:
+        self.layout = layout or Layout()
+        self.processes = Processes(self.layout)
+        self.programs = programs.locate()
+
+    # Whole cluster
+
+    def up(self, nodes: int | None, fake_nodes: int | None) -> None:
+        """Bring up what is not there, and change what differs from what is asked for; None keeps what there is."""
+        if os.geteuid():
+            raise ClusterError("the local cluster needs root: it makes mounts, bridges and control groups")
+        started = time.monotonic()
+        programs.install_packages()
+        self.programs = programs.build()
+        state = self.layout.load() or self._fresh(nodes if nodes is not None else DEFAULT_NODES)
+        self._resize(state, nodes)
+        changed = [self.control_plane(state).ensure()]
+        if not state.registry_stopped:
+            changed.append(self.registry(state).ensure())
+        changed += [self.node(state, node).ensure() for node in state.nodes if not node.stopped]
+        if any(changed):
+            say("waiting for the nodes")
+            self._wait_for_nodes(state)
+        wanted = state.fake_nodes if fake_nodes is None else fake_nodes
+        changed.append(self.fake_nodes(state).ensure(wanted, state.fake_nodes))
+        state.fake_nodes = wanted
+        self.layout.save(state)
+        verb = "is up" if any(changed) else "was up already"
+        say(
+            f"cluster {self.layout.id} {verb}: {len(state.nodes)} nodes, {wanted} fake ones, {time.monotonic() - started:.1f} s"
+        )
+
+    def down(self) -> None:
+        """Leave nothing: processes, mounts, network devices, rules, control groups, state."""
+        state = self.layout.load()
+        if state:
+            for node in state.nodes:
+                self.node(state, node).remove()
+        self._sweep()
+        shutil.rmtree(self.layout.state_folder, ignore_errors=True)
+        say(f"cluster {self.layout.id} is gone")
+
+    def status(self) -> dict[str, Any]:
+        """Return what runs, as plain values."""
+        state = self.layout.load()
+        if not state:
+            return {"up": False}
+        addresses = Addresses(state.octet)
+        names = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "registry"]
+        names += ["kwok"] if state.fake_nodes else []
+        return {
+            "up": True,
+            "api": addresses.api_server,
+            "registry": addresses.registry,
+            "processes": {name: self.processes.pid(name) for name in names},
+            "nodes": [
+                {"name": node.name, "alive": self.node(state, node).alive, "disk_mib": node.disk_mib}
+                for node in state.nodes
+            ],
+            "fake_nodes": state.fake_nodes,
+            "logs": str(self.layout.logs),
+        }
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that a shell needs to use the cluster."""
+        state = self.state()
+        path = os.environ.get("PATH", "")
+        missing = [folder for folder in self.programs.folders if folder not in path.split(":")]
+        return {
+            "KUBECONFIG": str(self.layout.admin_kubeconfig),
+            "REGISTRY": Addresses(state.octet).registry,
+            "PATH": ":".join([*missing, path]),
+        }
+
+    # Nodes
+
+    def add_node(self, name: str, disk_mib: int) -> None:
+        """Add a node and wait until it is Ready."""
+        state = self.state()
+        if any(node.name == name for node in state.nodes):
+            raise ClusterError(f"there is a node {name} already; `hack/cluster node start {name}` starts it")
+        node = Node(name, self._free_number(state), disk_mib)
+        state.nodes.append(node)
+        self.layout.save(state)
+        self.node(state, node).ensure()
+        self._wait_for_nodes(state)
+
+    def remove_node(self, name: str) -> None:
+        """Remove a node from the cluster and from this machine."""
+        state = self.state()
+        node = self._named(state, name)
+        self.node(state, node).remove()
+        for file in self.layout.pki.glob(f"{name}.*"):
+            file.unlink()
+        self.control_plane(state).kubectl("delete", "node", name, "--ignore-not-found")
+        state.nodes.remove(node)
+        self.layout.save(state)
+
+    def stop_node(self, name: str) -> None:
+        """Let a node die: kubelet, runtime and all containers end at once."""
+        self._switch(name, stopped=True)
+
+    def start_node(self, name: str) -> None:
+        """Start a stopped node again and wait until it is Ready."""
+        self._switch(name, stopped=False)
+
+    def runtime(self, name: str) -> RealNode:
+        """Return a node, to ask its runtime."""
+        state = self.state()
+        return self.node(state, self._named(state, name))
+
+    # Registry
+
+    def stop_registry(self) -> None:
+        """Let the registry be away until it is started again."""
+        state = self.state()
+        self.registry(state).stop()
+        state.registry_stopped = True
+        self.layout.save(state)
+
+    def start_registry(self) -> None:
+        """Start the registry again."""
+        state = self.state()
+        self.registry(state).ensure()
+        state.registry_stopped = False
+        self.layout.save(state)
+
+    # Parts
+
+    def state(self) -> State:
+        """Return the recorded state. Raises ClusterError when there is no cluster."""
+        state = self.layout.load()
+        if state is None:
+            raise ClusterError("there is no cluster here; `hack/cluster up` makes one")
+        return state
+
+    def control_plane(self, state: State) -> ControlPlane:
+        """Return the control plane."""
+        return ControlPlane(self.layout, Addresses(state.octet), self.programs, self.processes)
+
+    def registry(self, state: State) -> Registry:
+        """Return the registry."""
+        return Registry(self.layout, Addresses(state.octet), self.processes)
+
+    def node(self, state: State, node: Node) -> RealNode:
+        """Return a real node."""
+        return RealNode(node, self.layout, Addresses(state.octet), self.programs, self.processes)
+
+    def fake_nodes(self, state: State) -> FakeNodes:
+        """Return the fake nodes."""
+        return FakeNodes(
+            self.layout, Addresses(state.octet), self.programs, self.processes, self.control_plane(state)
+        )
+
+    def _fresh(self, nodes: int) -> State:
+        """Return the state of a new cluster, once what an earlier one left behind is gone."""
+        self._sweep()
+        state = State(free_octet(self.layout.id))
+        self._resize(state, nodes)
+        self.layout.save(state)
+        return state
+
+    def _resize(self, state: State, nodes: int | None) -> None:
+        """Have exactly node1 to nodeN; the nodes' programs are started later, those of others ended now."""
+        if nodes is None:
+            return
+        names = [f"node{number}" for number in range(1, nodes + 1)]
+        for node in [node for node in state.nodes if node.name not in names]:
+            self.remove_node(node.name)
+            state.nodes.remove(node)
+        there = {node.name for node in state.nodes}
+        for name in names:
+            if name not in there:
+                state.nodes.append(Node(name, self._free_number(state)))
+        for node in state.nodes:
+            node.stopped = False
+        self.layout.save(state)
+
+    def _switch(self, name: str, *, stopped: bool) -> None:
+        state = self.state()
+        node = self._named(state, name)
+        node.stopped = stopped
+        self.layout.save(state)
+        if stopped:
+            self.node(state, node).stop()
+        else:
+            self.node(state, node).ensure()
+            self._wait_for_nodes(state)
+
+    def _named(self, state: State, name: str) -> Node:
+        for node in state.nodes:
+            if node.name == name:
+                return node
+        names = ", ".join(node.name for node in state.nodes)
+        raise ClusterError(f"there is no node {name}; there are {names}")
+
+    def _free_number(self, state: State) -> int:
+        taken = {node.number for node in state.nodes}
+        return next(number for number in range(1, MOST_NODES) if number not in taken)
+
+    def _wait_for_nodes(self, state: State) -> None:
+        wanted = {node.name for node in state.nodes if not node.stopped}
+        deadline = time.monotonic() + READY_WITHIN_SECONDS
+        missing = wanted
+        while missing := wanted - self._ready(state):
+            if time.monotonic() > deadline:
+                name = sorted(missing)[0]
+                raise ClusterError(
+                    f"{', '.join(sorted(missing))} not Ready within {READY_WITHIN_SECONDS} s; "
+                    f"read {self.processes.log(f'{name}-kubelet')}"
+                )
+            time.sleep(0.3)
+
+    def _ready(self, state: State) -> set[str]:
+        """Return the nodes that are Ready, told by a kubelet that runs now."""
+        return {
+            node["metadata"]["name"]
+            for node in self.control_plane(state).objects("nodes", "-l", "type!=kwok")
+            for condition in node["status"].get("conditions", ())
+            if condition["type"] == "Ready" and condition["status"] == "True"
+        }
+
+    def _sweep(self) -> None:
+        """Remove whatever a cluster of this checkout left behind, recorded or not."""
+        for name in reversed(self.processes.names()):
+            self.processes.stop(name)
+        folders = (self.layout.run_folder, self.layout.state_folder)
+        for folder in folders:
+            end(mentioning(folder), 9)
+        for folder in self.layout.cgroups:
+            end(cgroups.processes(folder), 9)
+        for folder in folders:
+            mounts.unmount_below(folder)
+        for disk in Path(self.layout.state_folder).glob("nodes/*/disk.img"):
+            mounts.release_loop(disk)
+        for folder in self.layout.cgroups:
+            cgroups.remove(folder)
+        for name in bridges(f"{self.layout.tag}-"):
+            delete_bridge(name)
+        if shutil.which("iptables"):
+            delete_service_rules(self.layout)
+        shutil.rmtree(self.layout.run_folder, ignore_errors=True)

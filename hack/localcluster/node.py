@@ -1,0 +1,289 @@
+"""One real node: its own containerd, kubelet and bridge, and if wanted a small disk of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from localcluster import cgroups, mounts
+from localcluster.layout import Addresses, ClusterError, Layout, Node
+from localcluster.network import delete_bridge, ensure_bridge
+from localcluster.pki import Pki
+from localcluster.process import Processes, end, mentioning
+from localcluster.programs import Programs
+from ociimage import Entry, Image, layer_of, write_layout
+
+PAUSE_NAME = "pause:1"
+CNI_PROGRAMS = "/usr/lib/cni"
+
+
+class RealNode:
+    """A node of one cluster."""
+
+    def __init__(
+        self, node: Node, layout: Layout, addresses: Addresses, programs: Programs, processes: Processes
+    ) -> None:
+        self._node = node
+        self._layout = layout
+        self._addresses = addresses
+        self._programs = programs
+        self._processes = processes
+        self._folder = layout.state_folder / "nodes" / node.name
+        self._run = layout.run_folder / node.name
+        self._containerd, self._kubelet = f"{node.name}-containerd", f"{node.name}-kubelet"
+
+    @property
+    def socket(self) -> Path:
+        """Return containerd's socket."""
+        return self._run / "containerd.sock"
+
+    @property
+    def alive(self) -> bool:
+        """Whether runtime and kubelet run."""
+        return self._processes.alive(self._containerd) and self._processes.alive(self._kubelet)
+
+    def ensure(self) -> bool:
+        """Start what does not run. Return whether anything was started."""
+        ensure_bridge(self._layout.bridge(self._node.number), self._addresses.gateway(self._node.number))
+        for folder in (self._folder, self._run):
+            folder.mkdir(parents=True, exist_ok=True)
+        if self._node.disk_mib:
+            mounts.ensure_disk(self._folder / "disk.img", self._disk, self._node.disk_mib)
+        started = self._start_containerd()
+        return self._start_kubelet() or started
+
+    def stop(self) -> None:
+        """End everything at once, as a machine that dies: kubelet, runtime, shims and containers."""
+        self._processes.stop(self._kubelet, number=9)
+        self._processes.stop(self._containerd, number=9)
+        shims = self._shim_sockets()
+        end(mentioning(self._run), 9)
+        for folder in self._cgroups():
+            end(cgroups.processes(folder), 9)
+        for path in shims:
+            path.unlink(missing_ok=True)
+        mounts.unmount_below(self._run)
+        mounts.unmount_below(self._folder, keep=self._disk)
+        for folder in self._cgroups():
+            cgroups.remove(folder)
+
+    def remove(self) -> None:
+        """Stop it and leave nothing of it on this machine."""
+        self.stop()
+        mounts.unmount_below(self._folder)
+        mounts.release_loop(self._folder / "disk.img")
+        delete_bridge(self._layout.bridge(self._node.number))
+        for folder in (self._folder, self._run):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def images(self) -> list[dict[str, str]]:
+        """Return the images that the runtime has: name and digest, as the runtime itself lists them."""
+        lines = self._ctr("images", "list").splitlines()[1:]
+        found = [line.split() for line in lines]
+        return [{"name": words[0], "digest": words[2]} for words in found]
+
+    def containers(self) -> list[dict[str, Any]]:
+        """Return the containers that run, as the runtime itself lists them: pod, name and image."""
+        running = {
+            line.split()[0] for line in self._ctr("tasks", "list").splitlines()[1:] if " RUNNING" in line
+        }
+        return [container for name in sorted(running) if (container := self._container(name))]
+
+    def _container(self, name: str) -> dict[str, Any] | None:
+        found = json.loads(self._ctr("containers", "info", name))
+        labels = found.get("Labels") or {}
+        if labels.get("io.cri-containerd.kind") != "container":
+            return None
+        return {
+            "namespace": labels.get("io.kubernetes.pod.namespace", ""),
+            "pod": labels.get("io.kubernetes.pod.name", ""),
+            "container": labels.get("io.kubernetes.container.name", ""),
+            "image": found.get("Image", ""),
+        }
+
+    def _ctr(self, *arguments: str) -> str:
+        command = [self._programs["ctr"], "--address", str(self.socket), "--namespace", "k8s.io", *arguments]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            raise ClusterError(f"the runtime of {self._node.name} does not answer: {ended.stderr.strip()}")
+        return ended.stdout
+
+    @property
+    def _disk(self) -> Path:
+        return self._folder / "disk"
+
+    @property
+    def _storage(self) -> Path:
+        return self._disk if self._node.disk_mib else self._folder
+
+    def _cgroups(self) -> list[Path]:
+        return [folder / self._node.name for folder in self._layout.cgroups]
+
+    def _start_containerd(self) -> bool:
+        registry = self._addresses.registry
+        hosts = self._folder / "certs.d" / registry / "hosts.toml"
+        hosts.parent.mkdir(parents=True, exist_ok=True)
+        hosts.write_text(
+            f'server = "http://{registry}"\n[host."http://{registry}"]\ncapabilities = ["pull", "resolve"]\n',
+            "utf-8",
+        )
+        cni = self._folder / "cni" / "10-bridge.conflist"
+        cni.parent.mkdir(exist_ok=True)
+        cni.write_text(json.dumps(self._cni()), "utf-8")
+        config = self._folder / "containerd.toml"
+        config.write_text(self._containerd_config(), "utf-8")
+        programs = ":".join(self._programs.folders)
+        command = [self._programs["containerd"], "--config", str(config)]
+        started = self._processes.ensure(self._containerd, command, files=[config], path=programs)
+        if started:
+            self._processes.wait(self._containerd, self._runtime_answers, "containerd did not answer")
+            self._import_pause()
+        return started
+
+    def _runtime_answers(self) -> bool:
+        if not self.socket.exists():
+            return False
+        command = [self._programs["ctr"], "--address", str(self.socket), "version"]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    def _import_pause(self) -> None:
+        """Give the runtime the image of the pods' own container, under exactly the name that it looks for."""
+        entries = layer_of(Entry("pause", Path(self._programs["pause"]).read_bytes(), 0o755))
+        with tempfile.TemporaryDirectory() as folder:
+            write_layout(
+                Path(folder) / "layout", Image((entries,), user="65535:65535", entrypoint=("/pause",))
+            )
+            archive = f"{folder}/pause.tar"
+            subprocess.run(["tar", "-cf", archive, "-C", f"{folder}/layout", "."], check=True)
+            self._ctr("images", "import", "--index-name", self._pause, archive)
+
+    @property
+    def _pause(self) -> str:
+        return f"{self._addresses.registry}/{PAUSE_NAME}"
+
+    def _containerd_config(self) -> str:
+        # The network namespaces, runc's state and the shims stay below our own folders, so that they can be cleaned up.
+        return f"""version = 3
+root = "{self._storage}/containerd"
+state = "{self._run}/containerd"
+[grpc]
+address = "{self.socket}"
+[plugins.'io.containerd.cri.v1.images']
+snapshotter = "overlayfs"
+[plugins.'io.containerd.cri.v1.images'.pinned_images]
+sandbox = "{self._pause}"
+[plugins.'io.containerd.cri.v1.images'.registry]
+config_path = "{self._folder}/certs.d"
+[plugins.'io.containerd.cri.v1.runtime']
+restrict_oom_score_adj = true
+disable_apparmor = true
+netns_mounts_under_state_dir = true
+[plugins.'io.containerd.cri.v1.runtime'.cni]
+bin_dirs = ["{CNI_PROGRAMS}"]
+conf_dir = "{self._folder}/cni"
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
+SystemdCgroup = false
+Root = "{self._run}/runc"
+"""
+
+    def _cni(self) -> dict[str, Any]:
+        number = self._node.number
+        addresses = {
+            "type": "host-local",
+            "dataDir": str(self._run / "ipam"),
+            "ranges": [
+                [{"subnet": self._addresses.pods(number), "gateway": self._addresses.gateway(number)}]
+            ],
+            "routes": [{"dst": "0.0.0.0/0"}],
+        }
+        bridge = {
+            "type": "bridge",
+            "bridge": self._layout.bridge(number),
+            "isGateway": True,
+            "ipMasq": False,
+            "ipam": addresses,
+        }
+        return {"cniVersion": "1.0.0", "name": self._node.name, "plugins": [bridge, {"type": "loopback"}]}
+
+    def _start_kubelet(self) -> bool:
+        pki = Pki(self._layout, self._addresses)
+        kubeconfig = pki.kubeconfig(self._node.name, f"/O=system:nodes/CN=system:node:{self._node.name}")
+        config = self._folder / "kubelet.json"
+        config.write_text(json.dumps(self._kubelet_config(pki), indent=2), "utf-8")
+        for folder in self._cgroups():
+            cgroups.make(folder)
+        command = [
+            self._programs["kubelet"],
+            f"--config={config}",
+            f"--kubeconfig={kubeconfig}",
+            f"--hostname-override={self._node.name}",
+            f"--node-ip={self._addresses.gateway(self._node.number)}",
+            f"--root-dir={self._storage}/kubelet",
+            f"--cert-dir={self._folder}/kubelet-pki",
+        ]
+        return self._processes.ensure(self._kubelet, command, files=[config])
+
+    def _kubelet_config(self, pki: Pki) -> dict[str, Any]:
+        config: dict[str, Any] = {
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "kind": "KubeletConfiguration",
+            "address": self._addresses.gateway(self._node.number),
+            "healthzPort": 0,
+            "readOnlyPort": 0,
+            "containerRuntimeEndpoint": f"unix://{self.socket}",
+            "cgroupDriver": "cgroupfs",
+            "cgroupRoot": f"/{self._layout.tag}/{self._node.name}",
+            "failCgroupV1": False,
+            "failSwapOn": False,
+            # A machine without CAP_SYS_RESOURCE cannot lower it.
+            "oomScoreAdj": 0,
+            "enforceNodeAllocatable": [],
+            "podLogsDir": f"{self._storage}/pod-logs",
+            "makeIPTablesUtilChains": False,
+            "authentication": {
+                "x509": {"clientCAFile": pki.path("ca.crt")},
+                "anonymous": {"enabled": False},
+                "webhook": {"enabled": True},
+            },
+            "authorization": {"mode": "Webhook"},
+            # Nothing answers there; without it every pod gets a warning that is none of its business.
+            "clusterDNS": [self._addresses.api_service],
+            "clusterDomain": "cluster.local",
+            "nodeStatusUpdateFrequency": "4s",
+            "nodeLeaseDurationSeconds": 12,
+            "imageGCHighThresholdPercent": 100,
+            "evictionHard": {"memory.available": "50Mi"},
+        }
+        if self._node.disk_mib:
+            config |= {
+                "imageGCHighThresholdPercent": 20,
+                "imageGCLowThresholdPercent": 5,
+                "imageMinimumGCAge": "5s",
+                "evictionHard": {
+                    "memory.available": "50Mi",
+                    "imagefs.available": "5%",
+                    "nodefs.available": "5%",
+                },
+            }
+        else:
+            config["localStorageCapacityIsolation"] = False
+        return config
+
+    def _shim_sockets(self) -> list[Path]:
+        """Return the shims' sockets: containerd keeps them in one folder for the whole machine."""
+        found = []
+        for bundle in (self._run / "containerd").glob("io.containerd.runtime.v2.task/*/*"):
+            for name in ("bootstrap.json", "address"):
+                try:
+                    text = (bundle / name).read_text("utf-8")
+                except OSError:
+                    continue
+                address = json.loads(text).get("address", "") if name == "bootstrap.json" else text
+                found.append(Path(address.removeprefix("unix://")))
+        return [path for path in found if path.is_absolute()]
