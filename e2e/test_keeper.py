@@ -37,7 +37,9 @@ def complete(namespace: str):
         return None
     status = found["status"]
     current = status.get("observedGeneration") == found["metadata"]["generation"]
-    counts = {status.get(key, 0) for key in ("desiredNumberScheduled", "updatedNumberScheduled", "numberReady")}
+    counts = {
+        status.get(key, 0) for key in ("desiredNumberScheduled", "updatedNumberScheduled", "numberReady")
+    }
     return found if current and len(counts) == 1 and counts != {0} else None
 
 
@@ -125,7 +127,9 @@ def test_a_due_refresh_rolls_the_pods_once(namespace, deployment, keeper, rules,
     with keeper(rules, **values):
         before = eventually(lambda: complete(namespace), "a complete cache")
     names = {pod["metadata"]["name"] for pod in pods(namespace)}
-    old = {"spec": {"template": {"metadata": {"annotations": {"kip.dev/refreshed-at": "2026-01-01T00:00:00Z"}}}}}
+    old = {
+        "spec": {"template": {"metadata": {"annotations": {"kip.dev/refreshed-at": "2026-01-01T00:00:00Z"}}}}
+    }
     kubectl("-n", namespace, "patch", "daemonset", NAME, "-p", json.dumps(old))
     with keeper(rules, **values):
         found = eventually(

@@ -1,7 +1,9 @@
 """Write container images as OCI layouts, without a registry, a daemon or a base image.
 
 The same description gives the same bytes on every machine and day, so that digests are stable: archives carry
-no times or owners but those described, layers are not compressed, and JSON is written with sorted keys.
+no times or owners but those described, JSON is written with sorted keys, and layers are gzip streams of stored
+blocks. Stored, as compression differs from one zlib to the next; gzip, as tools that copy images to a registry
+would compress a plain archive, and so change the digest.
 """
 
 from __future__ import annotations
@@ -9,18 +11,19 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import shutil
+import struct
 import tarfile
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import Any
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
-LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+STORED_BLOCK = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,8 @@ class Entry:
 class Layer:
     """An archive of files: its bytes, or the file that holds them.
 
-    `diff_id` is what an image's configuration says of the unpacked bytes: the digest again, as nothing is
-    compressed, but in a layer that shall not unpack.
+    `digest` and `size` are those of the gzip stream, which is what registries and nodes see. `diff_id` is what an
+    image's configuration says of the archive in it: its digest, but in a layer that shall not unpack.
     """
 
     source: bytes | Path
@@ -49,11 +52,9 @@ class Layer:
     diff_id: str
 
     def write(self, path: Path) -> None:
-        """Write the bytes to a file."""
-        if isinstance(self.source, bytes):
-            path.write_bytes(self.source)
-        else:
-            shutil.copyfile(self.source, path)
+        """Write the gzip stream to a file."""
+        with path.open("wb") as file:
+            file.writelines(_gzip(_blocks(self.source)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +105,15 @@ def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def layer_from_bytes(archive: bytes) -> Layer:
-    """Return a layer of an archive in memory."""
-    digest = digest_of(archive)
-    return Layer(archive, digest, len(archive), digest)
-
-
-def layer_from_file(archive: Path) -> Layer:
-    """Return a layer of an archive on disk, which must not change any more."""
-    with archive.open("rb") as file:
-        digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-    return Layer(archive, digest, archive.stat().st_size, digest)
+def layer_from(archive: bytes | Path) -> Layer:
+    """Return a layer of a tar archive; a file must not change any more."""
+    plain, stream, size = hashlib.sha256(), hashlib.sha256(), 0
+    for block in _blocks(archive):
+        plain.update(block)
+    for part in _gzip(_blocks(archive)):
+        stream.update(part)
+        size += len(part)
+    return Layer(archive, f"sha256:{stream.hexdigest()}", size, f"sha256:{plain.hexdigest()}")
 
 
 def layer_of(*entries: Entry) -> Layer:
@@ -123,7 +122,7 @@ def layer_of(*entries: Entry) -> Layer:
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as writer:
         for entry in entries:
             writer.addfile(_member(entry), io.BytesIO(entry.content))
-    return layer_from_bytes(archive.getvalue())
+    return layer_from(archive.getvalue())
 
 
 def layer_of_size(size: int, name: str = "padding") -> Layer:
@@ -189,6 +188,25 @@ def _manifest(image: Image, configuration: _Blob) -> dict[str, Any]:
 def _blob(media_type: str, value: dict[str, Any]) -> _Blob:
     content = _json(value)
     return _Blob(content, {"mediaType": media_type, "digest": digest_of(content), "size": len(content)})
+
+
+def _blocks(source: bytes | Path) -> Iterator[bytes]:
+    """Yield the bytes in pieces, each as long as a stored block can be."""
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        while block := file.read(STORED_BLOCK):
+            yield block
+
+
+def _gzip(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield a gzip stream (RFC 1952) of stored blocks (RFC 1951, 3.2.4), without a time in its header."""
+    checksum = size = 0
+    yield b"\x1f\x8b\x08\x00" + bytes(4) + b"\x00\xff"
+    for block in blocks:
+        checksum = zlib.crc32(block, checksum)
+        size += len(block)
+        yield struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF) + block
+    last_and_empty = struct.pack("<BHH", 1, 0, 0xFFFF)
+    yield last_and_empty + struct.pack("<II", checksum, size % 2**32)
 
 
 def _hexadecimal(digest: str) -> str:

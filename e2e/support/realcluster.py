@@ -98,7 +98,11 @@ def registry() -> str:
 
 def kubeconfig_for(namespace: str, rules: list[dict[str, Any]], folder: Path) -> Path:
     """Make a ServiceAccount with exactly these rights in the namespace; return a kubeconfig with its token."""
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "keeper", "namespace": namespace}}
+    account = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "keeper", "namespace": namespace},
+    }
     role = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",

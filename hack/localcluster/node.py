@@ -9,13 +9,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from ociimage import Entry, Image, layer_of, write_layout
+
 from localcluster import cgroups, mounts
 from localcluster.layout import Addresses, ClusterError, Layout, Node
 from localcluster.network import delete_bridge, ensure_bridge
 from localcluster.pki import Pki
 from localcluster.process import Processes, end, mentioning
 from localcluster.programs import Programs
-from ociimage import Entry, Image, layer_of, write_layout
 
 PAUSE_NAME = "pause:1"
 CNI_PROGRAMS = "/usr/lib/cni"

@@ -65,12 +65,14 @@ class Registry:
         if not source.exists():
             raise ClusterError(f"{source}: there is no such folder or archive")
         reference = f"{self._addresses.registry}/{name}"
-        command = ["skopeo", "copy", "--quiet", "--all", "--dest-tls-verify=false", "--insecure-policy"]
-        for transport in ("oci",) if source.is_dir() else ("oci-archive", "docker-archive"):
-            origin = f"{transport}:{source}"
-            ended = subprocess.run(
-                [*command, origin, f"docker://{reference}"], capture_output=True, text=True, check=False
-            )
+        command = ["skopeo", "--insecure-policy", "copy", "--quiet", "--all", "--dest-tls-verify=false"]
+        # What is in OCI form arrives as it is, byte by byte: its digest is known before.
+        forms = (
+            {"oci": ["--preserve-digests"]} if source.is_dir() else {"oci-archive": [], "docker-archive": []}
+        )
+        for transport, options in forms.items():
+            whole = [*command, *options, f"{transport}:{source}", f"docker://{reference}"]
+            ended = subprocess.run(whole, capture_output=True, text=True, check=False)
             if not ended.returncode:
                 return reference
         raise ClusterError(f"pushing {source} as {name} failed: {ended.stderr.strip()}")
