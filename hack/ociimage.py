@@ -1,9 +1,9 @@
 """Write container images as OCI layouts, without a registry, a daemon or a base image.
 
-The same description gives the same bytes on every machine and day, so that digests are stable: archives carry
-no times or owners but those described, JSON is written with sorted keys, and layers are gzip streams of stored
-blocks. Stored, as compression differs from one zlib to the next; gzip, as tools that copy images to a registry
-would compress a plain archive, and so change the digest.
+The same description gives the same bytes on every machine and day, so that digests are stable: archives
+carry no times or owners but those described, JSON is written with sorted keys, and layers are gzip streams of
+stored blocks. Stored, as compression differs from one zlib to the next; gzip, as tools that copy images to a
+registry would compress a plain archive, and so change the digest.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Entry:
 class Layer:
     """An archive of files: its bytes, or the file that holds them.
 
-    `digest` and `size` are those of the gzip stream, which is what registries and nodes see. `diff_id` is what an
-    image's configuration says of the archive in it: its digest, but in a layer that shall not unpack.
+    `digest` and `size` are those of the gzip stream, which is what registries and nodes see. `diff_id` is what
+    an image's configuration says of the archive in it: its digest, but in a layer that shall not unpack.
     """
 
     source: bytes | Path
