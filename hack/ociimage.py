@@ -42,8 +42,8 @@ class Entry:
 class Layer:
     """An archive of files: its bytes, or the file that holds them.
 
-    `digest` and `size` are those of the gzip stream, which is what registries and nodes see. `diff_id` is what
-    an image's configuration says of the archive in it: its digest, but in a layer that shall not unpack.
+    `digest` and `size` are those of the gzip stream, which is what registries and nodes see. `diff_id` is
+    what an image says of the archive in it: the digest of that, but in a layer that shall not unpack.
     """
 
     source: bytes | Path
