@@ -37,7 +37,7 @@ void write_texts(int file, const char *const *texts)
 		system_write(file, *texts, length_of(*texts));
 }
 
-/* Write a number of at most four digits, as error numbers are, into the buffer's end; gives its first digit. */
+/* Write a number of at most four digits, as error numbers are, at the buffer's end; gives its first digit. */
 static const char *digits_of(long number, char buffer[5])
 {
 	char *digit = buffer + 4;

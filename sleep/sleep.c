@@ -1,9 +1,9 @@
 /*
- * The sleeper: the one program that runs in every cache container, inside the root file systems of unknown images.
+ * The sleeper: the one program that runs in every cache container, in root file systems of unknown images.
  *
- * It waits for a duration, ends at once on any signal, and copies itself. Under the name `sh` it understands the one
- * command that cache pods give to their init container, so that the same pod works with an image that has a shell
- * and with the sleeper's own image, which has nothing but this file.
+ * It waits for a duration, ends at once on any signal, and copies itself. Under the name `sh` it understands
+ * the one command that cache pods give to their init container, so that the same pod works with an image that
+ * has a shell and with the sleeper's own image, which has nothing but this file.
  */
 #include "copy.h"
 #include "duration.h"
@@ -21,7 +21,7 @@
 
 #define MOST_WORD_BYTES 4096
 
-static const char usage[] = "Usage: sleep DURATION         wait, for example 720h, 1h30m or 1.5s; any signal ends it\n"
+static const char usage[] = "Usage: sleep DURATION         wait, as 720h, 1h30m or 1.5s; any signal ends it\n"
 			    "       sleep --install PATH   put a copy of this program at PATH, mode 0755\n"
 			    "       sleep --version\n"
 			    "       sleep --help\n"
@@ -61,9 +61,10 @@ static int remaining(long whole, const struct __kernel_timespec *start, struct _
 /*
  * Wait until the time is over or a signal comes.
  *
- * The signals are blocked and waited for, not handled: a blocked signal reaches process 1 of a container like any
- * other process, whatever signal the image names as its STOPSIGNAL, and no handler can run at a bad moment.
- * Children that a dying process leaves to process 1 are no reason to end; ignoring SIGCHLD makes the kernel bury them.
+ * The signals are blocked and waited for, not handled: a blocked signal reaches process 1 of a container like
+ * any other process, whatever signal the image names as its STOPSIGNAL, and no handler can run at a bad moment.
+ * Children that a dying process leaves to process 1 are no reason to end; with SIGCHLD ignored the kernel
+ * buries them.
  */
 static void wait_for(long nanoseconds)
 {
@@ -121,7 +122,7 @@ static int is_special(char c)
 	return 0;
 }
 
-/* Cut the next word off the command; false when there is none, it is too long, or takes a real shell to read. */
+/* Cut the next word off the command; false when there is none, it is too long, or needs a real shell. */
 static int next_word(const char **command, char word[MOST_WORD_BYTES])
 {
 	unsigned long length = 0;
@@ -141,14 +142,15 @@ static int run_shell_command(const char *command)
 {
 	char name[MOST_WORD_BYTES], from[MOST_WORD_BYTES], to[MOST_WORD_BYTES];
 	const char *rest = command;
-	int understood = next_word(&rest, name) && equal(name, "cp") && next_word(&rest, from) && from[0] != '-' &&
-			 next_word(&rest, to);
+	int understood = next_word(&rest, name) && equal(name, "cp") && next_word(&rest, from) &&
+			 from[0] != '-' && next_word(&rest, to);
 
 	while (is_space(*rest))
 		rest++;
 	if (understood && *rest == 0)
 		return copy_program(from, to);
-	print(STDERR, "sh: this is kip's sleeper, not a shell: it knows only \"cp FROM TO\", not \"", command, "\"\n");
+	print(STDERR, "sh: this is kip's sleeper, not a shell: it knows only \"cp FROM TO\", not \"", command,
+	      "\"\n");
 	return EXIT_NO_SUCH_COMMAND;
 }
 
@@ -191,7 +193,7 @@ static const char *find_started_as(const long *environment)
 	return "/bin/sleep";
 }
 
-/* Called by the entry point with the stack as the kernel leaves it: count, arguments, 0, environment, 0, auxiliary. */
+/* Called by the entry point with the stack as the kernel leaves it: count, arguments, environment, auxiliary. */
 __attribute__((used, noreturn)) void start(const long *stack)
 {
 	int count = (int)stack[0];

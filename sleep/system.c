@@ -1,7 +1,8 @@
 /*
  * The entry point and the system call of each architecture the sleeper runs on.
  *
- * The entry point hands the stack, as the kernel leaves it, to start(), aligned as the calling convention wants it.
+ * The entry point hands the stack, as the kernel leaves it, to start(), with a stack pointer aligned as the
+ * calling convention wants it.
  */
 #include "system.h"
 
