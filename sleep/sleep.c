@@ -62,7 +62,7 @@ static int remaining(long whole, const struct __kernel_timespec *start, struct _
  * Wait until the time is over or a signal comes.
  *
  * The signals are blocked and waited for, not handled: a blocked signal reaches process 1 of a container like
- * any other process, whatever signal the image names as its STOPSIGNAL, and no handler can run at a bad moment.
+ * any other process, whatever signal the image names as its STOPSIGNAL, and no handler can run at a bad time.
  * Children that a dying process leaves to process 1 are no reason to end; with SIGCHLD ignored the kernel
  * buries them.
  */
@@ -193,7 +193,7 @@ static const char *find_started_as(const long *environment)
 	return "/bin/sleep";
 }
 
-/* Called by the entry point with the stack as the kernel leaves it: count, arguments, environment, auxiliary. */
+/* Called by the entry point with the stack as the kernel left it: count, arguments, environment, auxiliary. */
 __attribute__((used, noreturn)) void start(const long *stack)
 {
 	int count = (int)stack[0];

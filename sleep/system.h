@@ -2,7 +2,7 @@
  * The few system calls the sleeper makes.
  *
  * There is no C library: the sleeper is copied into the root file systems of unknown images, and a libc would
- * make it a hundred times larger. All four architectures are 64-bit Linux, which keeps the structures the same.
+ * make it much larger. All four architectures are 64-bit Linux, which keeps the structures the same.
  */
 #ifndef KIP_SYSTEM_H
 #define KIP_SYSTEM_H
@@ -48,7 +48,10 @@ static inline long system_open(const char *path, int flags, int mode)
 
 static inline long system_close(int file) { return system_call(__NR_close, file, 0, 0, 0, 0); }
 
-static inline long system_chmod_file(int file, int mode) { return system_call(__NR_fchmod, file, mode, 0, 0, 0); }
+static inline long system_chmod_file(int file, int mode)
+{
+	return system_call(__NR_fchmod, file, mode, 0, 0, 0);
+}
 
 static inline long system_rename(const char *from, const char *to)
 {
