@@ -193,7 +193,7 @@ static const char *find_started_as(const long *environment)
 	return "/bin/sleep";
 }
 
-/* Called by the entry point with the stack as the kernel left it: count, arguments, environment, auxiliary. */
+/* Called by the entry point, with the stack: count, arguments, environment, auxiliary. */
 __attribute__((used, noreturn)) void start(const long *stack)
 {
 	int count = (int)stack[0];
