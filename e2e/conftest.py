@@ -5,6 +5,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from realcluster import KIP_RULES, TOP, UPSTREAM_RULES, Keeper, command, hack, kubeconfig_for, kubectl
@@ -40,7 +41,9 @@ def cluster():
 @pytest.fixture
 def namespace(request) -> Iterator[str]:
     """A namespace of its own that enforces Pod Security `restricted`, gone after the test."""
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:50].strip("-")
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).removeprefix("test-")
+    # A namespace takes a while to go, so that a second run needs another name.
+    name = f"{words[:40].strip('-')}-{uuid4().hex[:4]}"
     kubectl("create", "namespace", name)
     kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
     yield name

@@ -67,13 +67,14 @@ def kubectl(*arguments: str, text: str | None = None, check: bool = True) -> str
 
 
 def get(kind: str, name: str = "", *, namespace: str = "", labels: str = "") -> Any:
-    """Return an object, or the items of a list, as plain values; None when there is no such object."""
+    """Return an object (None when there is none), or the items of a list, as plain values."""
     arguments = ["get", kind, *([name] if name else []), "-o", "json", "--ignore-not-found"]
     arguments += ["-n", namespace] if namespace else []
     arguments += ["-l", labels] if labels else []
     answer = kubectl(*arguments)
-    found = json.loads(answer) if answer else None
-    return found["items"] if found and found["kind"] == "List" else found
+    if not name:
+        return json.loads(answer)["items"] if answer else []
+    return json.loads(answer) if answer else None
 
 
 def apply(*documents: dict[str, Any]) -> None:

@@ -90,6 +90,8 @@ class ControlPlane:
             f"--client-ca-file={path('ca.crt')}",
             f"--kubelet-client-certificate={path('apiserver-kubelet.crt')}",
             f"--kubelet-client-key={path('apiserver-kubelet.key')}",
+            # The nodes have no names that this machine could resolve.
+            "--kubelet-preferred-address-types=InternalIP",
             f"--service-account-key-file={path('accounts.pub')}",
             f"--service-account-signing-key-file={path('accounts.key')}",
             "--service-account-issuer=https://kubernetes.default.svc",
