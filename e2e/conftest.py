@@ -92,6 +92,4 @@ def keep_logs(namespace: str) -> None:
     }.items():
         (folder / name).write_text(kubectl("-n", namespace, *arguments, check=False), "utf-8")
     (folder / "nodes.txt").write_text(command("kubectl", "describe", "nodes", check=False), "utf-8")
-    print(
-        f"\nlogs of the failed test: {folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}"
-    )
+    print(f"\nlogs of the failed test: {folder.relative_to(TOP)}")

@@ -1,6 +1,7 @@
-"""The demo, `make demo`: kip in the cluster as a Deployment, with its own least rights, under Pod Security `restricted`."""
+"""The demo: kip in the cluster as a Deployment, with least rights, under Pod Security `restricted`."""
 
 import json
+from pathlib import Path
 
 import pytest
 from realcluster import command, eventually, get, hack, kubectl
@@ -65,7 +66,7 @@ def test_the_keeper_was_refused_nothing(demo):
     account = f"system:serviceaccount:{NAMESPACE}:k8s-image-puller"
     status = json.loads(hack("cluster", "status", "-o", "json"))
     refused = []
-    with open(f"{status['logs']}/audit.jsonl", encoding="utf-8") as log:
+    with Path(status["logs"], "audit.jsonl").open(encoding="utf-8") as log:
         for line in log:
             if account in line:
                 event = json.loads(line)
@@ -75,7 +76,9 @@ def test_the_keeper_was_refused_nothing(demo):
 
 
 def test_status_in_the_pod_says_the_same_as_outside(demo):
-    inside = kubectl("-n", NAMESPACE, "exec", "deployment/kubernetes-image-puller", "--", "kip", "status", "-o", "json")
+    inside = kubectl(
+        "-n", NAMESPACE, "exec", "deployment/kubernetes-image-puller", "--", "kip", "status", "-o", "json"
+    )
     outside = command(".venv/bin/kip", "status", "-n", NAMESPACE, "-o", "json")
     assert json.loads(inside)["images"] == json.loads(outside)["images"]
 

@@ -1,4 +1,4 @@
-"""A keeper against the real cluster: it makes the cache, changes it, repairs it, and leaves what is not its own."""
+"""A keeper against the real cluster: it makes, changes and repairs the cache, and nothing else."""
 
 import json
 import signal

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from machine import install_missing
 from ociimage import Entry, Image, layer_of, write_layout
 from realcluster import KIP_RULES, eventually, get, hack, registry
 
@@ -40,8 +41,13 @@ def upstream_image(tmp_path_factory) -> str:
         ["go", "build", "-o", "sleep", "."],
         cwd=folder,
         check=True,
-        env={"PATH": f"{Path(shutil.which('go')).parent}:/usr/bin:/bin", "CGO_ENABLED": "0", "HOME": str(folder)},
+        env={
+            "PATH": f"{Path(shutil.which('go')).parent}:/usr/bin:/bin",
+            "CGO_ENABLED": "0",
+            "HOME": str(folder),
+        },
     )
+    install_missing(busybox="busybox-static")
     busybox = Path(shutil.which("busybox")).read_bytes()
     layer = layer_of(
         Entry("bin", directory=True, mode=0o755),

@@ -39,9 +39,13 @@ def run_quietly(*command: str, **environment: str) -> str:
     return result.stdout
 
 
-def install_missing(*programs: str) -> None:
-    """Install the Debian packages, of the same name, of the programs that are missing."""
-    missing = [program for program in programs if not shutil.which(program)]
+def install_missing(*programs: str, **packages: str) -> None:
+    """Install the Debian packages of the programs that are missing.
+
+    A package has its program's name, or the one given: `install_missing("skopeo", busybox="busybox-static")`.
+    """
+    wanted = {program: program for program in programs} | packages
+    missing = [package for program, package in wanted.items() if not shutil.which(program)]
     if not missing:
         return
     say(f"installing {' '.join(missing)}")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import yaml
 
@@ -98,7 +98,7 @@ def registry() -> str:
 
 
 def kubeconfig_for(namespace: str, rules: list[dict[str, Any]], folder: Path) -> Path:
-    """Make a ServiceAccount with exactly these rights in the namespace; return a kubeconfig with its token."""
+    """Make a ServiceAccount with exactly these rights; return a kubeconfig with its token."""
     account = {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
@@ -135,7 +135,7 @@ class Keeper:
     values: dict[str, str]
     process: subprocess.Popen[bytes] | None = field(default=None)
 
-    def __enter__(self) -> "Keeper":
+    def __enter__(self) -> Self:
         """Start it."""
         environment = {
             "PATH": os.environ["PATH"],
