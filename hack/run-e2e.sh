@@ -1,7 +1,48 @@
 #!/usr/bin/env bash
-# Run the e2e tests: on the cluster of hack/cluster, or on a kind cluster where a Docker engine is at hand and
-# KIP_E2E_KIND=1 asks for it. What is given goes to pytest.
-#   hack/run-e2e.sh [--rm] [PYTEST ARGUMENT...]
-#   --rm  remove the cluster afterwards
+# Run the e2e tests on a real cluster: a kind cluster where a Docker engine and kind are at hand, the one of
+# hack/cluster otherwise. KIP_E2E_CLUSTER=kind or =local chooses. Logs of failed tests are kept in e2e/logs.
+#
+#   hack/run-e2e.sh [--rm] [PYTEST ARGUMENT ...]
+#
+#   --rm   remove the cluster afterwards
 set -euo pipefail
 cd "$(dirname "$0")/.."
+hack/setup
+
+remove=no
+if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
+  sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"
+  exit 0
+elif [ "${1:-}" = --rm ]; then
+  remove=yes
+  shift
+fi
+
+if [ -z "${KIP_E2E_CLUSTER:-}" ]; then
+  if command -v kind >/dev/null && docker info >/dev/null 2>&1; then
+    KIP_E2E_CLUSTER=kind
+  else
+    KIP_E2E_CLUSTER=local
+  fi
+fi
+export KIP_E2E_CLUSTER
+
+if [ "$KIP_E2E_CLUSTER" = kind ]; then
+  # The demo and the tests of hack/cluster itself look into nodes of hack/cluster.
+  eval "$(hack/kind up)"
+  down=(hack/kind down)
+  set -- --ignore=e2e/test_demo.py --ignore=e2e/test_cluster.py "$@"
+else
+  down=(hack/cluster down)
+fi
+
+rm -rf e2e/logs
+code=0
+.venv/bin/pytest e2e "$@" || code=$?
+if [ "$code" -ne 0 ] && [ -d e2e/logs ]; then
+  echo "hack/run-e2e.sh: logs of the failed tests are in e2e/logs" >&2
+fi
+if [ "$remove" = yes ]; then
+  "${down[@]}"
+fi
+exit "$code"
