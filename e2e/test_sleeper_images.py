@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from machine import install_missing
+from machine import install_missing, push_image
 from ociimage import Entry, Image, layer_of, write_layout
 from realcluster import KIP_RULES, eventually, get, hack, registry
 
@@ -57,7 +57,7 @@ def upstream_image(tmp_path_factory) -> str:
         Entry("bin/sleep", (folder / "sleep").read_bytes(), 0o755),
     )
     write_layout(folder / "image", Image((layer,), user="appuser"))
-    return hack("cluster", "image", "push", "e2e/upstream-puller:next", str(folder / "image")).strip()
+    return push_image("e2e/upstream-puller:next", folder / "image")
 
 
 @pytest.fixture(params=["the tiny sleeper", "the keeper", "upstream's"])

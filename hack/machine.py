@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -60,3 +61,30 @@ def install_missing(*programs: str, **packages: str) -> None:
         *missing,
         DEBIAN_FRONTEND="noninteractive",
     )
+
+
+def registry() -> str:
+    """Return the host and port of the cluster's registry."""
+    if on_kind():
+        return os.environ["REGISTRY"]
+    for line in run_quietly(str(TOP / "hack/cluster"), "env").splitlines():
+        name, _, value = line.removeprefix("export ").partition("=")
+        if name == "REGISTRY":
+            return shlex.split(value)[0]
+    say("`hack/cluster env` names no REGISTRY; start the cluster with hack/cluster up")
+    sys.exit(1)
+
+
+def push_image(name: str, layout: Path) -> str:
+    """Push an OCI layout to the cluster's registry as it is, and return the reference that pods can use."""
+    if not on_kind():
+        return run_quietly(str(TOP / "hack/cluster"), "image", "push", name, str(layout)).strip()
+    reference = f"{registry()}/{name}"
+    options = ("--preserve-digests", "--dest-tls-verify=false")
+    run_quietly("skopeo", "--insecure-policy", "copy", *options, f"oci:{layout}", f"docker://{reference}")
+    return reference
+
+
+def on_kind() -> bool:
+    """Whether the e2e tests run on the cluster of hack/kind instead of hack/cluster's."""
+    return os.environ.get("KIP_E2E_CLUSTER") == "kind"
