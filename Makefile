@@ -16,7 +16,7 @@ build: setup ## Build the sleeper and the command .venv/bin/kip
 	@$(MAKE) --no-print-directory -C sleep
 
 docker: setup ## Build the keeper's image DOCKERIMAGE_NAME:DOCKERIMAGE_TAG
-	@hack/image tag "$(DOCKERIMAGE_NAME):$(DOCKERIMAGE_TAG)"
+	@hack/docker "$(DOCKERIMAGE_NAME):$(DOCKERIMAGE_TAG)"
 
 demo: setup ## A real Kubernetes on this machine, with kip in it keeping real images
 	@.venv/bin/python hack/demo up
