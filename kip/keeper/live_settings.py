@@ -1,13 +1,14 @@
 """The settings in force: read anew at each reconcile, and the last good ones kept when an edit is bad."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import structlog
 
 from kip.cluster.api import Cluster
+from kip.config.notes import Note
 from kip.config.settings import Reading, Settings, read_settings
-from kip.config.sources import merge
+from kip.config.sources import merge, near_misses
 from kip.errors import Forbidden, SettingsError
 from kip.keeper.observing import read_configmap
 
@@ -43,10 +44,13 @@ class LiveSettings:
 
         Raises ApiError when the ConfigMap cannot be asked for.
         """
-        values = merge(self.environment, self._configmap_data())
+        configmap = self._configmap_data()
+        values = merge(self.environment, configmap)
         if values != self._values:
             self._values = values
             self._take(values)
+            self._report(near_misses(configmap))
+            self._report(near_misses(self.environment, environment=True))
         return self.in_force
 
     def _take(self, values: Mapping[str, str]) -> None:
@@ -61,10 +65,13 @@ class LiveSettings:
             )
             return
         self.error, self.in_force = None, reading.settings
-        for note in reading.notes:
+        self._report(reading.notes)
+        log.info("settings_taken", images=len(reading.settings.images), **summary(reading.settings))
+
+    def _report(self, notes: Iterable[Note]) -> None:
+        for note in notes:
             event = "entry_refused" if note.refused else "setting_mended"
             log.warning(event, key=note.key, value=note.value, problem=note.message, remedy=note.remedy)
-        log.info("settings_taken", images=len(reading.settings.images), **summary(reading.settings))
 
     def _configmap_data(self) -> dict[str, str]:
         if self.configmap is None:

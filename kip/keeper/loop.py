@@ -67,7 +67,7 @@ class Loop:
                 self.reconciler.forget()
             settings = self.settings.refresh()
             self.watches.follow(self._selections(settings))
-            self.health.settings_problem = str(self.settings.error or "")
+            self.health.settings_problem = str(self.settings.error or "").replace("\n", "; ")
             if settings is None:
                 return
             self._schedule(settings)
