@@ -1,12 +1,13 @@
 """Options that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import click
 
 from kip.cli.output import remark
 from kip.config import sources
+from kip.config.notes import Note
 from kip.config.settings import Settings, read_settings
 from kip.errors import UsageError
 
@@ -52,7 +53,12 @@ def settings_from(env_file: str | None, configmap: str | None) -> Settings:
         values = sources.from_configmap_manifest(configmap)
     else:
         values = sources.from_environment()
+    _remark(sources.near_misses(values, environment=not (env_file or configmap)))
     reading = read_settings(values, pod_namespace=sources.pod_namespace())
-    for note in (*reading.notes, *sources.near_misses(values, environment=not (env_file or configmap))):
-        remark(f"{'left out' if note.refused else 'note'}: {note}")
+    _remark(reading.notes)
     return reading.settings
+
+
+def _remark(notes: Iterable[Note]) -> None:
+    for note in notes:
+        remark(f"{'left out' if note.refused else 'note'}: {note}")
