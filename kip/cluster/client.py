@@ -55,11 +55,15 @@ def connect(kubeconfig: str = "", context: str = "") -> "KubernetesCluster":
 
 
 class KubernetesCluster:
-    """A Kubernetes API server over HTTP. May be used from several threads."""
+    """A Kubernetes API server over HTTP. May be used from several threads.
 
-    def __init__(self, api: Any) -> None:
+    `api` is the package's ApiClient, `read_seconds` how long an answer may take.
+    """
+
+    def __init__(self, api: Any, *, read_seconds: float = READ_SECONDS) -> None:
         api.user_agent = f"kip/{__version__}"
         self._api = api
+        self._read_seconds = read_seconds
 
     def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         """Return one object, None if there is none."""
@@ -189,7 +193,7 @@ class KubernetesCluster:
         *,
         body: Any = None,
         content_type: str = _JSON,
-        read_seconds: float = READ_SECONDS,
+        read_seconds: float | None = None,
     ) -> Any:
         headers = {"Accept": _JSON, "Content-Type": content_type}
         try:
@@ -201,7 +205,9 @@ class KubernetesCluster:
                 body=body,
                 auth_settings=["BearerToken"],
             )
-            response = self._api.call_api(*request, _request_timeout=(CONNECT_SECONDS, read_seconds))
+            response = self._api.call_api(
+                *request, _request_timeout=(CONNECT_SECONDS, read_seconds or self._read_seconds)
+            )
             if response.status >= HTTPStatus.BAD_REQUEST:
                 raise refusal(method, path, response.status, response.headers, response.read())
         except (urllib3.exceptions.HTTPError, client.ApiException, config.ConfigException, OSError) as error:

@@ -41,7 +41,7 @@ def stored(wanted: dict, *, manager: str = "kip", **metadata: object) -> dict:
 
 
 def upstream_cache(name: str = "kubernetes-image-puller", owner: Owner | None = OWNER) -> dict:
-    """Return a cache as kubernetes-image-puller leaves it: its labels, its owner reference, no kip anywhere."""
+    """Return a cache as kubernetes-image-puller leaves it: its labels and owner, no trace of kip."""
     labels = {"test": "daemonset-test", "app.kubernetes.io/name": "image-puller"}
     metadata: dict = {"name": name, "namespace": "images"}
     if owner:

@@ -1,0 +1,253 @@
+"""The client on the wire, through the real `kubernetes` package."""
+
+import json
+
+import pytest
+from kubernetes import client as kubernetes_client
+from wire import Answer, serving, status_of
+
+from kip import errors
+from kip.cluster import client
+from kip.cluster.api import CONFIGMAPS, DAEMONSETS, PODS, Selection
+from kip.cluster.client import KubernetesCluster
+
+MANIFEST = {"metadata": {"name": "cache", "namespace": "images"}, "spec": {}}
+PLACE = "/apis/apps/v1/namespaces/images/daemonsets"
+
+
+def connected(url: str, **options: float) -> KubernetesCluster:
+    configuration = kubernetes_client.Configuration(host=url)
+    configuration.retries = False
+    return KubernetesCluster(kubernetes_client.ApiClient(configuration), **options)
+
+
+def asked(call, *answers):
+    """Return what `call` gives, and the requests it made."""
+    with serving(*answers) as (server, url):
+        return call(connected(url)), server.requests
+
+
+def refused(*answers) -> errors.ApiError:
+    """Return the error that a GET ends with."""
+    with serving(*answers) as (_, url), pytest.raises(errors.ApiError) as caught:
+        connected(url).get(DAEMONSETS, "images", "cache")
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, errors.Invalid),
+        (401, errors.Unauthorized),
+        (403, errors.Forbidden),
+        (409, errors.Conflict),
+        (410, errors.Gone),
+        (422, errors.Invalid),
+        (429, errors.TooManyRequests),
+        (500, errors.ServerError),
+        (503, errors.ServerError),
+        (418, errors.ServerError),
+    ],
+)
+def test_each_refusal_has_its_own_error(status, kind):
+    assert type(refused(status_of(status))) is kind
+
+
+def test_a_refusal_says_what_was_asked_and_what_was_answered():
+    assert str(refused(status_of(403, "no way"))) == f"GET {PLACE}/cache: 403: no way"
+
+
+def test_a_missing_right_comes_with_a_hint():
+    assert "Role" in refused(status_of(403)).hint
+
+
+def test_the_causes_lead_to_the_fields():
+    found = refused(status_of(422, causes=[{"field": "spec.x", "message": "bad"}]))
+    assert found.causes == (errors.Cause("spec.x", "bad"),)
+
+
+def test_a_proxys_page_is_shown_shortened():
+    assert len(str(refused(Answer(502, b"<html>" + b"x" * 5000)))) < 400
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        (Answer(429, {}, {"Retry-After": "7"}), 7.0),
+        (Answer(429, {}, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}), 0.0),
+        (Answer(429, {}, {"Retry-After": "soon"}), None),
+        (status_of(429, retryAfterSeconds=3), 3.0),
+        (status_of(429), None),
+    ],
+)
+def test_the_servers_wish_to_wait_is_read(answer, seconds):
+    assert refused(answer).retry_after == seconds
+
+
+def test_a_dropped_connection_is_unreachable():
+    assert isinstance(refused(Answer(drop=True)), errors.Unreachable)
+
+
+def test_silence_is_unreachable():
+    with serving(Answer(hang=True)) as (_, url), pytest.raises(errors.Unreachable) as caught:
+        connected(url, read_seconds=0.05).get(DAEMONSETS, "images", "cache")
+    assert "timed out" in str(caught.value)
+
+
+def test_nobody_listening_is_unreachable():
+    with pytest.raises(errors.Unreachable) as caught:
+        connected("http://127.0.0.1:1").get(DAEMONSETS, "images", "cache")
+    assert "refused" in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'"text"'])
+def test_an_answer_that_is_no_object_is_the_servers_error(body):
+    assert isinstance(refused(Answer(200, body)), errors.ServerError)
+
+
+def test_a_missing_object_is_none():
+    found, _ = asked(lambda cluster: cluster.get(DAEMONSETS, "images", "cache"), status_of(404))
+    assert found is None
+
+
+def test_a_long_list_is_read_in_pages():
+    first = Answer(body={"metadata": {"continue": "more", "resourceVersion": "7"}, "items": [1]})
+    second = Answer(body={"metadata": {"resourceVersion": "7"}, "items": [2]})
+    found, requests = asked(
+        lambda cluster: cluster.list_all(Selection(PODS, "images", labels="a=b")), first, second
+    )
+    assert (found.items, found.version, requests[1].query["continue"]) == ((1, 2), "7", "more")
+
+
+def test_a_selection_becomes_selectors():
+    answer = Answer(body={"metadata": {}, "items": []})
+    _, (request,) = asked(
+        lambda cluster: cluster.list_all(Selection(CONFIGMAPS, "images", "mine", "a=b")), answer
+    )
+    assert (request.query["fieldSelector"], request.query["labelSelector"]) == ("metadata.name=mine", "a=b")
+
+
+def test_a_dry_run_takes_another_name_and_is_strict():
+    _, (request,) = asked(
+        lambda cluster: cluster.create(DAEMONSETS, "images", MANIFEST, dry_run=True), Answer()
+    )
+    assert (request.body["metadata"], request.query["dryRun"], request.query["fieldValidation"]) == (
+        {"namespace": "images", "generateName": "cache-"},
+        "All",
+        "Strict",
+    )
+
+
+def test_create_signs_with_the_field_manager():
+    _, (request,) = asked(lambda cluster: cluster.create(DAEMONSETS, "images", MANIFEST), Answer())
+    assert (request.method, request.path, request.query) == (
+        "POST",
+        PLACE,
+        {"fieldManager": "kip", "fieldValidation": "Strict"},
+    )
+
+
+def test_apply_is_server_side_and_forced():
+    _, (request,) = asked(lambda cluster: cluster.apply(DAEMONSETS, "images", MANIFEST), Answer())
+    assert (request.method, request.path, request.headers["Content-Type"], request.query["force"]) == (
+        "PATCH",
+        f"{PLACE}/cache",
+        "application/apply-patch+yaml",
+        "true",
+    )
+
+
+def test_patch_sends_the_operations():
+    operations = [{"op": "test", "path": "/metadata/uid", "value": "u"}]
+    _, (request,) = asked(lambda cluster: cluster.patch(DAEMONSETS, "images", "cache", operations), Answer())
+    assert (request.headers["Content-Type"], request.body) == ("application/json-patch+json", operations)
+
+
+@pytest.mark.parametrize(("orphan", "propagation"), [(True, "Orphan"), (False, "Background")])
+def test_delete_names_the_one_object(orphan, propagation):
+    _, (request,) = asked(
+        lambda cluster: cluster.delete(DAEMONSETS, "images", "cache", uid="u", orphan=orphan), Answer()
+    )
+    assert (request.body["preconditions"], request.body["propagationPolicy"]) == ({"uid": "u"}, propagation)
+
+
+def test_deleting_what_is_gone_is_fine():
+    found, _ = asked(lambda cluster: cluster.delete(DAEMONSETS, "images", "cache", uid="u"), status_of(404))
+    assert found is None
+
+
+def test_rights_are_asked_for_in_one_request():
+    rule = {"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}
+    found, (request,) = asked(
+        lambda cluster: cluster.rights("images"), Answer(body={"status": {"resourceRules": [rule]}})
+    )
+    assert (found.allow("get", "pods"), request.body["spec"]) == (True, {"namespace": "images"})
+
+
+def test_the_api_groups_are_listed():
+    found, _ = asked(lambda cluster: cluster.api_groups(), Answer(body={"groups": [{"name": "apps"}]}))
+    assert found == {"apps"}
+
+
+def watched(*chunks: bytes, version="5"):
+    answer = Answer(chunks=chunks)
+    return asked(
+        lambda cluster: list(cluster.watch(Selection(DAEMONSETS, "images", "cache"), version, 60)), answer
+    )
+
+
+def line(kind: str, **metadata: str) -> bytes:
+    return json.dumps({"type": kind, "object": {"metadata": metadata}}).encode() + b"\n"
+
+
+def test_a_watch_goes_on_from_a_version_and_asks_for_bookmarks():
+    _, (request,) = watched(line("BOOKMARK", resourceVersion="9"))
+    assert {
+        key: request.query[key]
+        for key in ("watch", "resourceVersion", "allowWatchBookmarks", "timeoutSeconds")
+    } == {
+        "watch": "true",
+        "resourceVersion": "5",
+        "allowWatchBookmarks": "true",
+        "timeoutSeconds": "60",
+    }
+
+
+def test_lines_may_come_in_pieces():
+    whole = line("ADDED", name="a", resourceVersion="6") + line("DELETED", name="a", resourceVersion="7")
+    events, _ = watched(whole[:10], whole[10:70], whole[70:])
+    assert [(event.type, event.version) for event in events] == [("ADDED", "6"), ("DELETED", "7")]
+
+
+def test_a_last_line_that_was_cut_off_is_left_out():
+    events, _ = watched(line("ADDED", resourceVersion="6"), b'{"type": "ADD')
+    assert [event.type for event in events] == ["ADDED"]
+
+
+def test_a_version_that_is_too_old_is_gone():
+    error = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}}
+    with pytest.raises(errors.Gone):
+        watched(json.dumps(error).encode() + b"\n")
+
+
+@pytest.mark.parametrize("text", [b"<html>\n", b"[]\n", b'{"type": "ADDED"}\n'])
+def test_what_is_no_event_is_the_servers_error(text):
+    with pytest.raises(errors.ServerError):
+        watched(text)
+
+
+def test_a_refused_watch_has_the_refusals_error():
+    with serving(status_of(410)) as (_, url), pytest.raises(errors.Gone):
+        list(connected(url).watch(Selection(DAEMONSETS, "images"), "1", 60))
+
+
+def test_a_kubeconfig_that_is_missing_is_kips_own_error(tmp_path):
+    with pytest.raises(errors.KipError) as caught:
+        client.connect(str(tmp_path / "none"))
+    assert "KUBECONFIG" in caught.value.hint
+
+
+def test_outside_a_cluster_there_must_be_a_kubeconfig(monkeypatch):
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(errors.KipError):
+        client.connect()
