@@ -1,0 +1,176 @@
+"""One reconcile: what it writes, and what it leaves alone."""
+
+from datetime import UTC, datetime
+
+import pytest
+from fakes import EVERYTHING, FakeCluster, deployment
+from samples import OWNER, settings, upstream_cache
+
+from kip.core.plan import Action
+from kip.core.render import REFRESHED_AT, Owner
+from kip.core.rights import Rights, Rule
+from kip.errors import Conflict, Invalid, OwnershipError, Unreachable
+from kip.keeper.reconcile import Reconciler
+
+NOW = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
+UPSTREAMS = Rights(
+    (Rule(frozenset({"create", "delete", "get", "list", "watch"}), *(frozenset({"*"}),) * 2, frozenset()),)
+)
+
+
+def keeping(cluster: FakeCluster, now: datetime = NOW) -> Reconciler:
+    return Reconciler(cluster, lambda: now)
+
+
+def kept(*objects, rights=EVERYTHING, **values) -> FakeCluster:
+    """Return a cluster after one reconcile."""
+    cluster = FakeCluster(*objects, rights=rights)
+    keeping(cluster).reconcile(settings(**values))
+    return cluster
+
+
+def names(cluster: FakeCluster) -> list[str]:
+    return [item["name"] for item in cluster.daemonset()["spec"]["template"]["spec"]["containers"]]
+
+
+def test_a_missing_cache_is_created():
+    assert names(kept()) == ["tools", "ide"]
+
+
+def test_the_cache_belongs_to_our_deployment():
+    cluster = kept(deployment(), DEPLOYMENT_NAME="kubernetes-image-puller")
+    assert [owner["uid"] for owner in cluster.daemonset()["metadata"]["ownerReferences"]] == [
+        "deployment-uid"
+    ]
+
+
+def test_a_second_reconcile_writes_nothing():
+    cluster = kept()
+    before = len(cluster.writes)
+    keeping(cluster).reconcile(settings())
+    assert len(cluster.writes) == before
+
+
+def test_an_idle_reconcile_is_two_requests():
+    cluster = FakeCluster(deployment())
+    keeper, chosen = keeping(cluster), settings(DEPLOYMENT_NAME="kubernetes-image-puller")
+    for _ in range(3):
+        keeper.reconcile(chosen)
+    before = len(cluster.calls)
+    keeper.reconcile(chosen)
+    assert cluster.calls[before:] == ["get daemonsets", "get deployments"]
+
+
+@pytest.mark.parametrize("rights", [EVERYTHING, UPSTREAMS], ids=["patch", "no patch"])
+def test_an_edit_of_the_list_changes_the_cache(rights):
+    cluster = kept(rights=rights)
+    keeping(cluster).reconcile(settings("new=registry.example/new:1.0.0"))
+    assert names(cluster) == ["new"]
+
+
+@pytest.mark.parametrize("rights", [EVERYTHING, UPSTREAMS], ids=["patch", "no patch"])
+def test_the_change_itself_is_the_end_of_it(rights):
+    cluster = kept(rights=rights)
+    keeper, chosen = keeping(cluster), settings("new=registry.example/new:1.0.0")
+    keeper.reconcile(chosen)
+    assert keeper.reconcile(chosen).plan.steps == ()
+
+
+def test_an_edit_rolls_the_pods_once():
+    cluster = kept()
+    keeping(cluster).reconcile(settings("new=registry.example/new:1.0.0"))
+    assert cluster.daemonset()["metadata"]["generation"] == 2
+
+
+def test_an_upstream_cache_is_taken_over_with_one_roll():
+    cluster = kept(upstream_cache(owner=None))
+    assert (names(cluster), cluster.daemonset()["metadata"]["generation"]) == (["tools", "ide"], 2)
+
+
+def test_an_upstream_cache_keeps_its_selector():
+    found = upstream_cache(owner=None)
+    assert kept(found, rights=UPSTREAMS).daemonset()["spec"]["selector"] == found["spec"]["selector"]
+
+
+def test_without_patch_the_pods_are_orphaned_before_the_new_cache_adopts_them():
+    cluster = kept(upstream_cache(owner=None), rights=UPSTREAMS)
+    assert [call for call in cluster.calls if call.split()[0] in {"delete", "create"}] == [
+        "delete daemonsets",
+        "create daemonsets",
+    ]
+
+
+def test_a_container_that_somebody_added_is_removed():
+    cluster = kept()
+    stray = {"name": "stray", "image": "x"}
+    cluster.daemonset()["spec"]["template"]["spec"]["containers"].append(stray)
+    keeping(cluster).reconcile(settings())
+    assert names(cluster) == ["tools", "ide"]
+
+
+def test_a_due_refresh_is_stamped_on_the_pods():
+    cluster = kept()
+    keeping(cluster, datetime(2026, 11, 21, 9, 0, tzinfo=UTC)).reconcile(settings())
+    annotations = cluster.daemonset()["spec"]["template"]["metadata"]["annotations"]
+    assert annotations == {REFRESHED_AT: "2026-11-21T09:00:00Z"}
+
+
+def test_a_refresh_that_is_not_due_changes_nothing():
+    cluster = kept()
+    assert keeping(cluster).reconcile(settings()).plan.steps == ()
+
+
+def test_a_foreign_cache_is_refused():
+    with pytest.raises(OwnershipError):
+        kept(upstream_cache(owner=Owner("theirs", "their-uid")), DEPLOYMENT_NAME=OWNER.name)
+
+
+def test_a_foreign_cache_is_not_written_to():
+    cluster = FakeCluster(upstream_cache(owner=Owner("theirs", "their-uid")))
+    with pytest.raises(OwnershipError):
+        keeping(cluster).reconcile(settings())
+    assert cluster.writes == []
+
+
+def test_what_the_api_server_refuses_is_never_begun():
+    cluster = kept()
+    before = len(cluster.writes)
+    cluster.failures["dry-run daemonsets"] = [Invalid("no")]
+    with pytest.raises(Invalid):
+        keeping(cluster).reconcile(settings("new=registry.example/new:1.0.0"))
+    assert len(cluster.writes) == before
+
+
+def test_a_cache_that_another_keeper_made_meanwhile_is_a_conflict():
+    cluster = FakeCluster()
+    cluster.failures["create daemonsets"] = [Conflict("already exists")]
+    with pytest.raises(Conflict):
+        keeping(cluster).reconcile(settings())
+
+
+def test_a_failure_between_delete_and_create_is_mended_by_the_next_reconcile():
+    cluster = kept(rights=UPSTREAMS)
+    cluster.failures["create daemonsets"] = [Unreachable("gone")]
+    chosen = settings("new=registry.example/new:1.0.0")
+    with pytest.raises(Unreachable):
+        keeping(cluster).reconcile(chosen)
+    assert keeping(cluster).reconcile(chosen).plan.steps[0].action is Action.CREATE
+
+
+def test_an_error_while_the_platform_is_asked_for_is_no_guess():
+    cluster = FakeCluster()
+    cluster.failures["groups daemonsets"] = [Unreachable("gone")]
+    with pytest.raises(Unreachable):
+        keeping(cluster).reconcile(settings())
+    assert cluster.writes == []
+
+
+def test_on_openshift_the_platform_gives_the_uid():
+    cluster = FakeCluster(groups=frozenset({"route.openshift.io"}))
+    keeping(cluster).reconcile(settings())
+    assert "runAsUser" not in cluster.daemonset()["spec"]["template"]["spec"]["securityContext"]
+
+
+def test_a_platform_that_is_set_is_not_asked_for():
+    cluster = kept(PLATFORM="openshift")
+    assert "groups daemonsets" not in cluster.calls

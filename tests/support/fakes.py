@@ -1,0 +1,153 @@
+"""An API server in memory, as far as the keeper uses one. What the real one would refuse, it refuses."""
+
+from copy import deepcopy
+from typing import Any
+
+from kip.cluster.api import CONFIGMAPS, DAEMONSETS, DEPLOYMENTS, Resource
+from kip.core.rights import Rights, Rule
+from kip.errors import Conflict, Invalid, KipError
+
+EVERYTHING = Rights((Rule(*(frozenset({"*"}),) * 3, frozenset()),))
+Key = tuple[str, str, str]
+
+
+class FakeCluster:
+    """Holds objects by kind, namespace and name; records each call as `verb kind`.
+
+    `failures` maps such a call to the error it raises, once each.
+    """
+
+    def __init__(
+        self, *objects: dict, rights: Rights = EVERYTHING, groups: frozenset[str] = frozenset()
+    ) -> None:
+        self.objects: dict[Key, dict] = {}
+        self.calls: list[str] = []
+        self.failures: dict[str, list[KipError]] = {}
+        self._rights, self._groups, self._count = rights, groups, 0
+        for found in objects:
+            metadata = found["metadata"]
+            self.objects[found["kind"], metadata["namespace"], metadata["name"]] = deepcopy(found)
+
+    @property
+    def writes(self) -> list[str]:
+        """The calls that changed something."""
+        return [call for call in self.calls if call.split()[0] in {"create", "apply", "patch", "delete"}]
+
+    def daemonset(self, name: str = "kubernetes-image-puller", namespace: str = "images") -> dict | None:
+        return self.objects.get(("DaemonSet", namespace, name))
+
+    def get(self, resource: Resource, namespace: str, name: str) -> dict | None:
+        self._record("get", resource)
+        return deepcopy(self.objects.get((resource.kind, namespace, name)))
+
+    def create(self, resource: Resource, namespace: str, manifest: dict, *, dry_run: bool = False) -> dict:
+        self._record("dry-run" if dry_run else "create", resource)
+        self._validate(manifest)
+        key = (resource.kind, namespace, manifest["metadata"]["name"])
+        if dry_run:
+            return deepcopy(manifest)
+        if key in self.objects:
+            raise Conflict(f"{key} already exists")
+        return deepcopy(self._store(key, {}, manifest, "Update"))
+
+    def apply(self, resource: Resource, namespace: str, manifest: dict, *, dry_run: bool = False) -> dict:
+        self._record("dry-apply" if dry_run else "apply", resource)
+        self._validate(manifest)
+        key = (resource.kind, namespace, manifest["metadata"]["name"])
+        found = self.objects.get(key, {})
+        if "uid" in manifest["metadata"] and manifest["metadata"]["uid"] != found.get("metadata", {}).get(
+            "uid"
+        ):
+            raise Conflict("another object")
+        merged = _merge(found.get("spec", {}), manifest["spec"])
+        wanted = {**manifest, "spec": merged}
+        return deepcopy(wanted if dry_run else self._store(key, found, wanted, "Apply"))
+
+    def patch(self, resource: Resource, namespace: str, name: str, operations: list[dict]) -> dict:
+        self._record("patch", resource)
+        key = (resource.kind, namespace, name)
+        found = deepcopy(self.objects[key])
+        for operation in operations:
+            *path, last = operation["path"].strip("/").split("/")
+            place = found
+            for step in path:
+                place = place[step]
+            if operation["op"] == "test" and place.get(last) != operation["value"]:
+                raise Invalid("the test failed")
+            if operation["op"] == "replace":
+                place[last] = operation["value"]
+        return deepcopy(self._store(key, self.objects[key], found, "Update"))
+
+    def delete(
+        self, resource: Resource, namespace: str, name: str, *, uid: str, orphan: bool = False
+    ) -> None:
+        self._record("orphan" if orphan else "delete", resource)
+        if orphan:
+            self.calls[-1:] = [f"delete {resource.plural}"]
+        found = self.objects.get((resource.kind, namespace, name))
+        if found and found["metadata"]["uid"] != uid:
+            raise Conflict("another object")
+        self.objects.pop((resource.kind, namespace, name), None)
+
+    def rights(self, _namespace: str) -> Rights:
+        self._record("rights", DAEMONSETS)
+        return self._rights
+
+    def api_groups(self) -> frozenset[str]:
+        self._record("groups", DAEMONSETS)
+        return self._groups
+
+    def _record(self, verb: str, resource: Resource) -> None:
+        call = f"{verb} {resource.plural}"
+        self.calls.append(call)
+        if self.failures.get(call):
+            raise self.failures[call].pop(0)
+
+    def _validate(self, manifest: dict) -> None:
+        names = [item["name"] for item in manifest["spec"]["template"]["spec"]["containers"]]
+        if not names or len(set(names)) < len(names):
+            raise Invalid("containers: no names, or one twice")
+
+    def _store(self, key: Key, before: dict, wanted: dict, operation: str) -> dict:
+        self._count += 1
+        known = before.get("metadata", {})
+        changed = before.get("spec") != wanted["spec"]
+        entry = {"manager": "kip", "operation": operation}
+        metadata: dict[str, Any] = {
+            "creationTimestamp": "2026-11-21T08:00:00Z",
+            "uid": f"uid-{self._count}",
+            **known,
+            **wanted["metadata"],
+            "generation": known.get("generation", 0) + changed,
+            "resourceVersion": str(self._count),
+            "managedFields": [*(item for item in known.get("managedFields", ()) if item != entry), entry],
+        }
+        self.objects[key] = {**before, **deepcopy(wanted), "metadata": metadata}
+        return self.objects[key]
+
+
+def deployment(
+    name: str = "kubernetes-image-puller", *, replicas: int = 1, uid: str = "deployment-uid"
+) -> dict:
+    """Return the keeper's own Deployment."""
+    return {
+        "kind": DEPLOYMENTS.kind,
+        "metadata": {"name": name, "namespace": "images", "uid": uid},
+        "spec": {"replicas": replicas},
+    }
+
+
+def configmap(**data: str) -> dict:
+    """Return the keeper's ConfigMap."""
+    return {"kind": CONFIGMAPS.kind, "metadata": {"name": "settings", "namespace": "images"}, "data": data}
+
+
+def _merge(found: Any, wanted: Any) -> Any:
+    """Merge as server-side apply does with fields of others: they stay, containers are told apart by name."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        return {**found, **{key: _merge(found.get(key), value) for key, value in wanted.items()}}
+    if isinstance(wanted, list) and wanted and isinstance(wanted[0], dict) and "name" in wanted[0]:
+        others = {item["name"]: item for item in found or ()}
+        merged = [_merge(others.pop(item["name"], None), item) for item in wanted]
+        return [*merged, *others.values()]
+    return wanted
