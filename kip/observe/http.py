@@ -1,5 +1,6 @@
 """The probes over HTTP: /livez and /readyz, each check by name with its reason."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -17,18 +18,27 @@ def serve(address: str, health: Health) -> Any:
 
     Raises KipError when the address cannot be listened on.
     """
-    host, _, port = address.rpartition(":")
     try:
-        server = waitress.create_server(
-            application(health), host=host.strip("[]") or "*", port=int(port), threads=1, ident=None
-        )
+        listening = _listen(address)
     except OSError as error:
         raise KipError(
-            f"HTTP_ADDRESS={address}: cannot listen there: {error}",
+            f"HTTP_ADDRESS={address}: cannot listen there: {error.strerror or error}",
             hint="Choose a free port, or leave HTTP_ADDRESS empty to serve nothing.",
         ) from error
+    server = waitress.create_server(application(health), sockets=[listening], threads=1, ident=None)
     threading.Thread(target=server.run, name="http", daemon=True).start()
     return server
+
+
+def _listen(address: str) -> socket.socket:
+    """Return a socket that listens there; without a host, on all addresses of both IP versions."""
+    host, _, port = address.rpartition(":")
+    if host:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host.strip("[]"), int(port)), family=family)
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", int(port)), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", int(port)))
 
 
 def application(health: Health) -> Callable[[dict[str, Any], Start], Iterable[bytes]]:

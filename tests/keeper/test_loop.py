@@ -1,0 +1,198 @@
+"""The loop: what wakes it, what it reports, and that it goes on whatever happens."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import Random
+
+import pytest
+from fakes import FakeCluster, configmap
+from structlog.testing import capture_logs
+
+from kip.cluster.api import Selection
+from kip.errors import ServerError
+from kip.keeper.live_settings import LiveSettings
+from kip.keeper.loop import Loop
+from kip.keeper.reconcile import Reconciler
+from kip.observe.health import Health
+
+IMAGES = "a=registry.example/a:1.0.0"
+
+
+class Ended(Exception):
+    """The script of a test is over."""
+
+
+@dataclass
+class ScriptedTriggers:
+    """Gives the reasons of a script, one wait each, and ends the loop."""
+
+    script: list[tuple[str, ...]]
+    woken: list[str] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+
+    def wake(self, reason: str) -> None:
+        self.woken.append(reason)
+
+    def wait(self, seconds: float) -> tuple[str, ...]:
+        self.waits.append(seconds)
+        if not self.script:
+            raise Ended
+        return self.script.pop(0)
+
+
+@dataclass
+class RecordedWatches:
+    """Records what was to be watched."""
+
+    followed: list[set[Selection]] = field(default_factory=list)
+
+    def follow(self, selections) -> None:
+        self.followed.append(set(selections))
+
+
+class Clock:
+    """Stands still, until it is moved."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def loop(cluster: FakeCluster, *script: tuple[str, ...], **environment: str) -> Loop:
+    clock = Clock()
+    return Loop(
+        settings=LiveSettings(cluster, environment, "images"),
+        reconciler=Reconciler(cluster, now),
+        triggers=ScriptedTriggers(list(script)),
+        watches=RecordedWatches(),
+        health=Health(clock, 60.0, ticked=0.0),
+        now=now,
+        clock=clock,
+        random=Random(1),
+    )
+
+
+def now() -> datetime:
+    return datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
+
+
+def run(it: Loop) -> list[dict]:
+    """Run until the script is over; return the log."""
+    with capture_logs() as logs, pytest.raises(Ended):
+        it.run()
+    return [line for line in logs if line["event"].startswith("reconcile")]
+
+
+def test_start_wakes_the_loop():
+    it = loop(FakeCluster(), IMAGES=IMAGES)
+    run(it)
+    assert it.triggers.woken == ["start"]
+
+
+def test_one_line_says_trigger_plan_and_outcome():
+    (line,) = run(loop(FakeCluster(), ("start",), IMAGES=IMAGES))
+    assert {key: line[key] for key in ("event", "trigger", "plan", "outcome", "log_level")} == {
+        "event": "reconcile_done",
+        "trigger": ["start"],
+        "plan": "create",
+        "outcome": "changed",
+        "log_level": "info",
+    }
+
+
+def test_a_reconcile_without_news_is_a_line_for_debugging():
+    lines = run(loop(FakeCluster(), ("start",), ("a",), ("b",), IMAGES=IMAGES))
+    assert lines[-1]["log_level"] == "debug"
+
+
+def failing(*script, **environment) -> Loop:
+    cluster = FakeCluster()
+    cluster.failures["get daemonsets"] = [ServerError("down"), ServerError("still down")]
+    return loop(cluster, *script, IMAGES=IMAGES, **environment)
+
+
+def test_an_error_is_reported_and_the_loop_goes_on():
+    lines = run(failing(("start",), ("retry",), ("retry",)))
+    assert [line["event"] for line in lines] == ["reconcile_failed", "reconcile_failed", "reconcile_done"]
+
+
+def test_an_error_is_retried_later_and_later():
+    lines = run(failing(("start",), ("retry",)))
+    assert lines[0]["retry_in_s"] < lines[1]["retry_in_s"]
+
+
+def test_an_error_makes_the_keeper_unready():
+    it = failing(("start",))
+    run(it)
+    assert [check.problem for check in it.health.ready()] == ["", "down"]
+
+
+def test_success_makes_it_ready_again():
+    it = failing(("start",), ("retry",), ("retry",))
+    run(it)
+    assert [check.problem for check in it.health.ready()] == ["", ""]
+
+
+def test_without_valid_settings_it_stays_up_not_ready_and_says_why():
+    it = loop(FakeCluster(), ("start",), IMAGES="=")
+    run(it)
+    assert "IMAGES" in it.health.ready()[0].problem
+
+
+def test_without_valid_settings_nothing_is_touched():
+    cluster = FakeCluster()
+    run(loop(cluster, ("start",), IMAGES="="))
+    assert cluster.calls == []
+
+
+def test_it_watches_the_cache_and_its_configmap():
+    it = loop(FakeCluster(configmap(IMAGES=IMAGES)), ("start",), CONFIGMAP_NAME="settings")
+    run(it)
+    assert {(item.resource.plural, item.name) for item in it.watches.followed[-1]} == {
+        ("configmaps", "settings"),
+        ("daemonsets", "kubernetes-image-puller"),
+    }
+
+
+def test_a_renamed_cache_is_watched_under_its_new_name():
+    cluster = FakeCluster(configmap(IMAGES=IMAGES))
+    it = loop(cluster, ("start",), CONFIGMAP_NAME="settings")
+    run(it)
+    cluster.objects["ConfigMap", "images", "settings"] = configmap(IMAGES=IMAGES, DAEMONSET_NAME="other")
+    with capture_logs():
+        it.once(("configmap_changed",))
+    assert "other" in {item.name for item in it.watches.followed[-1]}
+
+
+def test_the_interval_is_the_longest_pause():
+    it = loop(FakeCluster(), ("start",), IMAGES=IMAGES, CACHING_INTERVAL_HOURS="0.5")
+    run(it)
+    assert [job.interval for job in it.timers.get_jobs()] == [1800]
+
+
+def test_a_retry_is_timed():
+    it = failing(("start",))
+    run(it)
+    assert len(it.timers.get_jobs("retry")) == 1
+
+
+def test_each_round_is_a_sign_of_life():
+    it = loop(FakeCluster(), IMAGES=IMAGES)
+    it.clock.seconds = 50.0
+    run(it)
+    assert it.health.ticked == 50.0
+
+
+def test_a_round_lasts_a_few_seconds_at_most():
+    it = loop(FakeCluster(), ("start",), (), IMAGES=IMAGES)
+    run(it)
+    assert max(it.triggers.waits) <= 5.0
+
+
+def test_a_due_refresh_wakes_the_loop():
+    it = loop(FakeCluster(), ("start",), ("watch",), (), IMAGES="a=registry.example/a:latest")
+    it.now = lambda: datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
+    run(it)
+    assert it.triggers.woken == ["start", "refresh"]
