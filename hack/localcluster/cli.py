@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
+import os
 import re
 import shlex
+import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from localcluster.cluster import Cluster
-from localcluster.layout import ClusterError
+from localcluster.layout import MOST_NODES, ClusterError
+from localcluster.report import say
 
-DESCRIPTION = """A real Kubernetes on this machine, without Docker: API server, controllers, scheduler, registry, and nodes
-with containerd and kubelet each. State is under .cluster/; nothing outside the machine is touched.
+DESCRIPTION = """A real Kubernetes on this machine, without Docker: API server, controllers, scheduler,
+registry, and nodes with containerd and kubelet each. State is under .cluster/; nothing outside the machine is
+touched.
 
   hack/cluster up                      two nodes; about 15 s, the first time on a machine 8 minutes more
   eval "$(hack/cluster env)"           KUBECONFIG, REGISTRY and the programs for this shell
@@ -31,8 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     parsed = _parser().parse_args(arguments)
     try:
-        parsed.run(Cluster(), parsed)
+        with _alone() if parsed.changes else nullcontext():
+            parsed.run(Cluster(), parsed)
     except ClusterError as error:
+        print(f"hack/cluster: {error}", file=sys.stderr)
+        return 1
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr or b"").decode() if isinstance(error.stderr, bytes | None) else error.stderr
+        print(f"hack/cluster: `{shlex.join(map(str, error.cmd))}` failed: {said.strip()}", file=sys.stderr)
+        return 1
+    except OSError as error:
         print(f"hack/cluster: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -40,20 +54,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let only one command at a time change the cluster of this checkout."""
+    if os.geteuid():
+        raise ClusterError("this needs root: the cluster is made of mounts, bridges and control groups")
+    # A lock on a folder of the checkout leaves no file behind, and ends with this process.
+    folder = os.open(Path(__file__).parent, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another hack/cluster command of this checkout")
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hack/cluster", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    up = _command(
+    up = _change(
         commands, "up", "bring the cluster up, or change what differs; at once when nothing does", _up
     )
-    up.add_argument("--nodes", type=_count, help="how many real nodes, node1 to nodeN (at first: 2)")
-    up.add_argument("--fake-nodes", type=_count, help="how many fake nodes by kwok (at first: 0)")
-    _command(
+    up.add_argument(
+        "--nodes", type=_real_count, metavar="N",
+        help="have exactly the nodes node1 to nodeN (default: keep what there is, at first 2)",
+    )  # fmt: skip
+    up.add_argument(
+        "--fake-nodes", type=_count, metavar="N",
+        help="have N fake nodes by kwok, fake-1 to fake-N, whose pods run at once and pull nothing "
+        "(default: keep what there is, at first none)",
+    )  # fmt: skip
+    _change(
         commands,
         "down",
-        "remove the cluster and all that it left on the machine",
+        "remove the cluster and all that it left on the machine, also when it was killed",
         lambda cluster, _: cluster.down(),
     )
     _output(_command(commands, "status", "show what runs", _status))
@@ -61,8 +100,15 @@ def _parser() -> argparse.ArgumentParser:
     _image_commands(commands)
     _node_commands(commands)
     registry = _group(commands, "registry", "the registry: its outages, and what was asked of it")
-    _command(registry, "stop", "let it be away", lambda cluster, _: cluster.stop_registry())
-    _command(registry, "start", "start it again", lambda cluster, _: cluster.start_registry())
+    _change(
+        registry,
+        "stop",
+        "let it be away: connections are refused",
+        lambda cluster, _: cluster.stop_registry(),
+    )
+    _change(
+        registry, "start", "start it again, with all that it had", lambda cluster, _: cluster.start_registry()
+    )
     _output(_command(registry, "log", "show which manifests and blobs were asked for", _registry_log))
     return parser
 
@@ -78,8 +124,8 @@ def _image_commands(commands: Any) -> None:
 
 def _node_commands(commands: Any) -> None:
     node = _group(commands, "node", "nodes that come, go and die")
-    add = _command(node, "add", "add a node and wait until it is Ready", _add_node)
-    add.add_argument("name", type=_node_name)
+    add = _change(node, "add", "add a node and wait until it is Ready", _add_node)
+    add.add_argument("name", type=_node_name, help="a short name of lower case letters, digits and dashes")
     add.add_argument(
         "--disk", type=_mebibytes, default=0, metavar="SIZE",
         help="a small disk of its own (200M), with low thresholds for the image garbage collection",
@@ -89,7 +135,7 @@ def _node_commands(commands: Any) -> None:
         ("stop", "let a node die: kubelet, runtime and containers end at once", Cluster.stop_node),
         ("start", "start a dead node again and wait until it is Ready", Cluster.start_node),
     ):
-        _command(node, verb, text, _on_node(run)).add_argument("name")
+        _change(node, verb, text, _on_node(run)).add_argument("name", help="the node's name: node1")
     containers = _output(
         _command(node, "containers", "list the containers that a node's runtime runs", _containers)
     )
@@ -102,7 +148,14 @@ def _on_node(run: Callable[[Cluster, str], None]) -> Callable[[Cluster, argparse
 
 def _command(commands: Any, name: str, text: str, run: Callable[[Cluster, argparse.Namespace], None]) -> Any:
     parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, changes=False)
+    return parser
+
+
+def _change(commands: Any, name: str, text: str, run: Callable[[Cluster, argparse.Namespace], None]) -> Any:
+    """Add a command that changes the cluster; only one such runs at a time."""
+    parser = _command(commands, name, text, run)
+    parser.set_defaults(changes=True)
     return parser
 
 
@@ -176,9 +229,15 @@ def _table(rows: list[dict[str, Any]], form: str) -> None:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError("write a number of nodes, 0 or more")
+    if not re.fullmatch(r"[0-9]{1,5}", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: write a number of nodes, 0 or more")
+    return int(text)
+
+
+def _real_count(text: str) -> int:
+    number = _count(text)
+    if number >= MOST_NODES:
+        raise argparse.ArgumentTypeError(f"{text!r}: there can be {MOST_NODES - 1} real nodes")
     return number
 
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from localcluster import cgroups, mounts, programs
+from localcluster import cgroups, leftovers, mounts, programs
 from localcluster.control_plane import ControlPlane
 from localcluster.fake_nodes import FakeNodes
 from localcluster.layout import MOST_NODES, Addresses, ClusterError, Layout, Node, State, free_octet
@@ -33,29 +33,27 @@ class Cluster:
     # Whole cluster
 
     def up(self, nodes: int | None, fake_nodes: int | None) -> None:
-        """Bring up what is not there, and change what differs from what is asked for; None keeps what there is."""
-        if os.geteuid():
-            raise ClusterError("the local cluster needs root: it makes mounts, bridges and control groups")
+        """Bring up what is not there, and change what differs from what is asked for; None keeps what is."""
         started = time.monotonic()
         programs.install_packages()
         self.programs = programs.build()
         state = self.layout.load() or self._fresh(nodes if nodes is not None else DEFAULT_NODES)
-        self._resize(state, nodes)
-        changed = [self.control_plane(state).ensure()]
+        changed = [self._resize(state, nodes), self.control_plane(state).ensure()]
+        self._forget_removed(state)
         if not state.registry_stopped:
             changed.append(self.registry(state).ensure())
         changed += [self.node(state, node).ensure() for node in state.nodes if not node.stopped]
         if any(changed):
             say("waiting for the nodes")
             self._wait_for_nodes(state)
+            self._wait_for_account(state)
         wanted = state.fake_nodes if fake_nodes is None else fake_nodes
         changed.append(self.fake_nodes(state).ensure(wanted, state.fake_nodes))
         state.fake_nodes = wanted
         self.layout.save(state)
         verb = "is up" if any(changed) else "was up already"
-        say(
-            f"cluster {self.layout.id} {verb}: {len(state.nodes)} nodes, {wanted} fake ones, {time.monotonic() - started:.1f} s"
-        )
+        seconds = time.monotonic() - started
+        say(f"cluster {self.layout.id} {verb}: {len(state.nodes)} nodes, {wanted} fake ones, {seconds:.1f} s")
 
     def down(self) -> None:
         """Leave nothing: processes, mounts, network devices, rules, control groups, state."""
@@ -115,13 +113,8 @@ class Cluster:
     def remove_node(self, name: str) -> None:
         """Remove a node from the cluster and from this machine."""
         state = self.state()
-        node = self._named(state, name)
-        self.node(state, node).remove()
-        for file in self.layout.pki.glob(f"{name}.*"):
-            file.unlink()
-        self.control_plane(state).kubectl("delete", "node", name, "--ignore-not-found")
-        state.nodes.remove(node)
-        self.layout.save(state)
+        self._remove(state, self._named(state, name))
+        self._forget_removed(state)
 
     def stop_node(self, name: str) -> None:
         """Let a node die: kubelet, runtime and all containers end at once."""
@@ -187,14 +180,15 @@ class Cluster:
         self.layout.save(state)
         return state
 
-    def _resize(self, state: State, nodes: int | None) -> None:
-        """Have exactly node1 to nodeN; the nodes' programs are started later, those of others ended now."""
+    def _resize(self, state: State, nodes: int | None) -> bool:
+        """Have exactly node1 to nodeN, all alive; new ones are started later, others ended now."""
         if nodes is None:
-            return
+            return False
+        before = len(state.nodes)
         names = [f"node{number}" for number in range(1, nodes + 1)]
-        for node in [node for node in state.nodes if node.name not in names]:
-            self.remove_node(node.name)
-            state.nodes.remove(node)
+        gone = [node for node in state.nodes if node.name not in names]
+        for node in gone:
+            self._remove(state, node)
         there = {node.name for node in state.nodes}
         for name in names:
             if name not in there:
@@ -202,6 +196,25 @@ class Cluster:
         for node in state.nodes:
             node.stopped = False
         self.layout.save(state)
+        return bool(gone) or len(state.nodes) != before
+
+    def _remove(self, state: State, node: Node) -> None:
+        """Remove a node from this machine; the API server, which may be down now, is told later."""
+        self.node(state, node).remove()
+        for file in self.layout.pki.glob(f"{node.name}.*"):
+            file.unlink()
+        state.nodes.remove(node)
+        state.removed.append(node.name)
+        self.layout.save(state)
+
+    def _forget_removed(self, state: State) -> None:
+        """Tell the API server which nodes are no more."""
+        there = {node.name for node in state.nodes}
+        if gone := [name for name in state.removed if name not in there]:
+            self.control_plane(state).kubectl("delete", "node", "--ignore-not-found", *gone)
+        if state.removed:
+            state.removed = []
+            self.layout.save(state)
 
     def _switch(self, name: str, *, stopped: bool) -> None:
         state = self.state()
@@ -231,12 +244,29 @@ class Cluster:
         missing = wanted
         while missing := wanted - self._ready(state):
             if time.monotonic() > deadline:
-                name = sorted(missing)[0]
+                name = min(missing)
                 raise ClusterError(
                     f"{', '.join(sorted(missing))} not Ready within {READY_WITHIN_SECONDS} s; "
                     f"read {self.processes.log(f'{name}-kubelet')}"
                 )
             time.sleep(0.3)
+
+    def _wait_for_account(self, state: State) -> None:
+        """Wait for the ServiceAccount without which no pod can be made in the namespace `default`."""
+        query = (
+            "get",
+            "serviceaccount",
+            "default",
+            "--namespace=default",
+            "--ignore-not-found",
+            "-o",
+            "name",
+        )
+        self.processes.wait(
+            "kube-controller-manager",
+            lambda: bool(self.control_plane(state).kubectl(*query)),
+            "the namespace `default` got no ServiceAccount",
+        )
 
     def _ready(self, state: State) -> set[str]:
         """Return the nodes that are Ready, told by a kubelet that runs now."""
@@ -252,10 +282,13 @@ class Cluster:
         for name in reversed(self.processes.names()):
             self.processes.stop(name)
         folders = (self.layout.run_folder, self.layout.state_folder)
+        shims = leftovers.shim_sockets(self.layout.run_folder)
         for folder in folders:
             end(mentioning(folder), 9)
         for folder in self.layout.cgroups:
             end(cgroups.processes(folder), 9)
+        for path in shims:
+            path.unlink(missing_ok=True)
         for folder in folders:
             mounts.unmount_below(folder)
         for disk in Path(self.layout.state_folder).glob("nodes/*/disk.img"):
@@ -266,4 +299,7 @@ class Cluster:
             delete_bridge(name)
         if shutil.which("iptables"):
             delete_service_rules(self.layout)
+        leftovers.remove_log_links(self.layout.state_folder)
+        leftovers.remove_network_results(self.layout.run_folder)
+        leftovers.remove_dead_device_socket()
         shutil.rmtree(self.layout.run_folder, ignore_errors=True)

@@ -1,7 +1,7 @@
 """Where a cluster of this checkout keeps its things, and which addresses it uses.
 
-Everything is derived from the checkout's path, so that two checkouts do not collide and what a killed cluster left
-behind can be found again, even when its state folder is gone.
+Everything is derived from the checkout's path, so that two checkouts do not collide and what a killed cluster
+left behind can be found again, even when its state folder is gone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ClusterError(Exception):
 
 @dataclass
 class Node:
-    """One real node: `number` gives its addresses; `disk_mib` is the size of a disk of its own, 0 for none."""
+    """One real node: `number` gives its addresses, `disk_mib` the size of a disk of its own (0: none)."""
 
     name: str
     number: int
@@ -44,6 +44,8 @@ class State:
     nodes: list[Node] = field(default_factory=list)
     fake_nodes: int = 0
     registry_stopped: bool = False
+    removed: list[str] = field(default_factory=list)
+    """Nodes that are gone from the machine, but that the API server has not been told of."""
 
 
 class Layout:
@@ -88,19 +90,9 @@ class Layout:
         root = Path("/sys/fs/cgroup")
         if (root / "cgroup.controllers").exists():
             return [root / self.tag]
-        hierarchies = (
-            "cpu",
-            "cpuacct",
-            "cpuset",
-            "memory",
-            "pids",
-            "devices",
-            "freezer",
-            "blkio",
-            "systemd",
-            "hugetlb",
-        )
-        return [root / name / self.tag for name in hierarchies if (root / name).is_dir()]
+        # cpu may be a symbolic link to cpu,cpuacct.
+        hierarchies = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.is_symlink()]
+        return [path / self.tag for path in hierarchies]
 
     def bridge(self, number: int) -> str:
         """Return the name of the bridge of a node; 0 is the control plane's. At most 15 characters."""
@@ -167,7 +159,7 @@ class Addresses:
 
 
 def free_octet(cluster_id: str) -> int:
-    """Return the second octet of a 10.N.0.0/16 that nothing on this machine uses; the same each time if it can."""
+    """Return the second octet of a 10.N.0.0/16 that nothing on this machine uses; the same one if it can."""
     routes = subprocess.run(
         ["ip", "-json", "route", "show", "table", "all"], capture_output=True, text=True, check=True
     )

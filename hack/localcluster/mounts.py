@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -10,8 +11,8 @@ from pathlib import Path
 def below(folder: Path) -> list[Path]:
     """Return the mount points below `folder`, itself included, the deepest and newest first."""
     prefix = str(folder)
-    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text("utf-8").splitlines()]
-    points = [point.encode().decode("unicode_escape") for point in points]
+    lines = Path("/proc/self/mountinfo").read_text("utf-8").splitlines()
+    points = [_unescaped(line.split()[4]) for line in lines]
     return [Path(point) for point in reversed(points) if point == prefix or point.startswith(f"{prefix}/")]
 
 
@@ -44,3 +45,8 @@ def release_loop(image: Path) -> None:
     )
     for device in json.loads(found.stdout)["loopdevices"] if found.stdout.strip() else ():
         subprocess.run(["losetup", "--detach", device["name"]], capture_output=True, check=False)
+
+
+def _unescaped(text: str) -> str:
+    """Return a path as it is; the kernel writes spaces and the like as three octal digits."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)

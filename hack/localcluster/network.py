@@ -28,7 +28,7 @@ def bridges(prefix: str) -> list[str]:
 
 
 def ensure_service_rule(layout: Layout, addresses: Addresses) -> None:
-    """Lead what pods send to the API server's Service address to the API server. (No kube-proxy runs.)"""
+    """Lead what pods send to the API server's Service address to the API server; no kube-proxy runs."""
     if not service_rules(layout):
         _iptables("-A", *_rule(layout, addresses))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ociimage import Entry, Image, layer_of, write_layout
 
-from localcluster import cgroups, mounts
+from localcluster import cgroups, leftovers, mounts
 from localcluster.layout import Addresses, ClusterError, Layout, Node
 from localcluster.network import delete_bridge, ensure_bridge
 from localcluster.pki import Pki
@@ -61,7 +61,7 @@ class RealNode:
         """End everything at once, as a machine that dies: kubelet, runtime, shims and containers."""
         self._processes.stop(self._kubelet, number=9)
         self._processes.stop(self._containerd, number=9)
-        shims = self._shim_sockets()
+        shims = leftovers.shim_sockets(self._run)
         end(mentioning(self._run), 9)
         for folder in self._cgroups():
             end(cgroups.processes(folder), 9)
@@ -71,6 +71,7 @@ class RealNode:
         mounts.unmount_below(self._folder, keep=self._disk)
         for folder in self._cgroups():
             cgroups.remove(folder)
+        leftovers.remove_network_results(self._run)
 
     def remove(self) -> None:
         """Stop it and leave nothing of it on this machine."""
@@ -78,6 +79,7 @@ class RealNode:
         mounts.unmount_below(self._folder)
         mounts.release_loop(self._folder / "disk.img")
         delete_bridge(self._layout.bridge(self._node.number))
+        leftovers.remove_log_links(self._folder)
         for folder in (self._folder, self._run):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -139,6 +141,9 @@ class RealNode:
         config.write_text(self._containerd_config(), "utf-8")
         programs = ":".join(self._programs.folders)
         command = [self._programs["containerd"], "--config", str(config)]
+        if not self._processes.alive(self._containerd):
+            # containerd forgets shims that were killed, but leaves their sockets.
+            leftovers.remove_dead_sockets(leftovers.shim_sockets(self._run))
         started = self._processes.ensure(self._containerd, command, files=[config], path=programs)
         if started:
             self._processes.wait(self._containerd, self._runtime_answers, "containerd did not answer")
@@ -167,12 +172,17 @@ class RealNode:
         return f"{self._addresses.registry}/{PAUSE_NAME}"
 
     def _containerd_config(self) -> str:
-        # The network namespaces, runc's state and the shims stay below our own folders, so that they can be cleaned up.
+        # All that it keeps stays below our own folders, so that it can be cleaned up and does not meet what
+        # another node keeps: network namespaces, runc's state. NRI's socket is one for the whole machine.
         return f"""version = 3
 root = "{self._storage}/containerd"
 state = "{self._run}/containerd"
 [grpc]
 address = "{self.socket}"
+[plugins.'io.containerd.internal.v1.opt']
+path = "{self._folder}/opt"
+[plugins.'io.containerd.nri.v1.nri']
+disable = true
 [plugins.'io.containerd.cri.v1.images']
 snapshotter = "overlayfs"
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
@@ -246,6 +256,7 @@ Root = "{self._run}/runc"
             "oomScoreAdj": 0,
             "enforceNodeAllocatable": [],
             "podLogsDir": f"{self._storage}/pod-logs",
+            "volumePluginDir": f"{self._folder}/volume-plugins",
             "makeIPTablesUtilChains": False,
             "authentication": {
                 "x509": {"clientCAFile": pki.path("ca.crt")},
@@ -275,16 +286,3 @@ Root = "{self._run}/runc"
         else:
             config["localStorageCapacityIsolation"] = False
         return config
-
-    def _shim_sockets(self) -> list[Path]:
-        """Return the shims' sockets: containerd keeps them in one folder for the whole machine."""
-        found = []
-        for bundle in (self._run / "containerd").glob("io.containerd.runtime.v2.task/*/*"):
-            for name in ("bootstrap.json", "address"):
-                try:
-                    text = (bundle / name).read_text("utf-8")
-                except OSError:
-                    continue
-                address = json.loads(text).get("address", "") if name == "bootstrap.json" else text
-                found.append(Path(address.removeprefix("unix://")))
-        return [path for path in found if path.is_absolute()]

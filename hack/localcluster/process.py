@@ -1,7 +1,8 @@
 """Programs in the background: started, found again, restarted when their command changes, ended.
 
-A process counts as ours only if its id and its start time are those that were recorded, or if it can be told by what
-only a process of this cluster has (a path on its command line, its cgroup). Nothing else is ever signalled.
+A process counts as ours only if its id and its start time are those that were recorded, or if it is known by
+what only a process of this cluster has (its name and a path on its command line, its cgroup). Nothing else is
+ever signalled.
 """
 
 from __future__ import annotations
@@ -16,6 +17,12 @@ from pathlib import Path
 
 from localcluster.layout import ClusterError, Layout
 
+PROGRAMS = frozenset(
+    {"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "docker-registry", "kwok"}
+    | {"containerd", "containerd-shim-runc-v2", "runc", "kubelet"}
+)
+"""The names of all programs that a cluster starts, or that those start."""
+
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
@@ -28,7 +35,10 @@ class Processes:
         self._logs = layout.logs
 
     def ensure(self, name: str, command: list[str], *, files: Iterable[Path] = (), path: str = "") -> bool:
-        """Start the program unless it runs with this command and these files' contents. Return whether it was started."""
+        """Start the program unless it runs with this command and these files' contents.
+
+        Return whether it was started.
+        """
         wanted = {"command": command, "files": [file.read_text("utf-8") for file in files]}
         record = self._read(name)
         if record and record["wanted"] == wanted and self.alive(name):
@@ -46,6 +56,7 @@ class Processes:
                 stdout=log,
                 stderr=log,
                 env=environment,
+                cwd="/",
                 start_new_session=True,
             )
         record = {"pid": process.pid, "started": start_time(process.pid), "wanted": wanted}
@@ -105,7 +116,10 @@ def start_time(pid: int) -> int:
 
 
 def mentioning(folder: Path) -> Iterator[int]:
-    """Yield the ids of processes whose command line names something under `folder`, but for this one."""
+    """Yield the ids of a cluster's programs whose command line names something under `folder`.
+
+    Programs of other names are not ours, as somebody's editor or `kubectl get --watch` is not.
+    """
     needle = f"{folder}/".encode()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -113,8 +127,12 @@ def mentioning(folder: Path) -> Iterator[int]:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if any(word.startswith(needle) or b"=" + needle in word for word in words):
+            if _ours(words[0]) and any(word.startswith(needle) or b"=" + needle in word for word in words):
                 yield int(entry.name)
+
+
+def _ours(program: bytes) -> bool:
+    return program.rpartition(b"/")[2].decode(errors="replace") in PROGRAMS
 
 
 def end(pids: Iterable[int], number: signal.Signals = signal.SIGTERM, *, seconds: float = 10.0) -> None:

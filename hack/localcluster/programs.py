@@ -1,4 +1,4 @@
-"""The programs: built from Go modules at the versions pinned in hack/programs, or taken from Debian's packages."""
+"""The programs: built from Go modules at the versions that hack/programs pins, or from Debian's packages."""
 
 from __future__ import annotations
 

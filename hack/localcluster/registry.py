@@ -15,7 +15,8 @@ from localcluster.process import Processes
 
 NAME = "registry"
 _REQUEST = re.compile(
-    r'^(?P<client>\S+) - - \[(?P<time>[^\]]+)\] "(?P<method>[A-Z]+) /v2/(?P<name>\S+?)/(?P<kind>manifests|blobs)/(?P<what>[^ ?]+)'
+    r'^(?P<client>\S+) - - \[(?P<time>[^\]]+)\] "(?P<method>[A-Z]+) '
+    r"/v2/(?P<name>\S+?)/(?P<kind>manifests|blobs)/(?!uploads/)(?P<what>[^ ?]+)"
     r'[^"]*" (?P<status>\d+) (?P<bytes>\d+)'
 )
 
@@ -96,7 +97,10 @@ class Registry:
 
 
 def read_requests(lines: Iterable[str]) -> Iterator[Request]:
-    """Read the registry's access log (Apache's combined form); lines of other kinds are passed over."""
+    """Read the registry's access log (Apache's combined form).
+
+    Passed over are lines of other kinds, and the steps of an upload: a push shows as the PUT of its manifest.
+    """
     for line in lines:
         if found := _REQUEST.match(line):
             yield Request(
