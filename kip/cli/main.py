@@ -70,7 +70,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = 130
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader went away (`kip render | head`); that is no error of ours
-        code = 0
     sys.exit(code or 0)

@@ -18,6 +18,9 @@ NODE_COLUMNS = 8
 """With more nodes than this the table counts them instead of naming each."""
 
 NODES_NAMED = 5
+FILE_WIDTH = 10_000
+"""Into a file or a pipe no line is folded."""
+
 MARKS = {
     State.CACHED: ("cached", "green"),
     State.PULLING: ("pulling", "cyan"),
@@ -78,7 +81,9 @@ def _print(matrix: Matrix) -> None:
         else:
             row = [str(count[state]) for state in State]
         table.add_row(Text(name), Text(image), *row)
-    console = Console(highlight=False, soft_wrap=not by_node)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = FILE_WIDTH
     console.print(table)
     for line in _faults(matrix):
         console.print(line, markup=False, style="red")

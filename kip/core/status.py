@@ -202,7 +202,7 @@ def _has_ended_well(found: Manifest) -> bool:
 
 def _cell_of(node: str, name: str, image: str, found: Manifest, *, is_next: bool) -> Cell:
     digest = str(found.get("imageID") or "").rpartition("://")[2]
-    if (found.get("state") or {}).get("running"):
+    if "running" in (found.get("state") or {}):
         return Cell(node, name, image, State.CACHED, digest=digest)
     reason, message = _fault(found)
     if reason not in STARTING:

@@ -1,0 +1,34 @@
+"""Help that teaches."""
+
+import pytest
+
+from kip import __version__, errors
+from kip.cli.main import COMMANDS, EPILOG
+
+
+def test_every_command_is_listed_with_a_sentence(kip):
+    _, out, _ = kip("--help")
+    assert all(name in out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(kip, name):
+    code, out, _ = kip(name, "--help")
+    assert (code, out.startswith(f"Usage: kip {name}")) == (0, True)
+
+
+def test_an_unknown_command_is_exit_code_2(kip):
+    code, _, err = kip("staus")
+    assert (code, "staus" in err) == (2, True)
+
+
+def test_every_exit_code_of_an_error_is_documented():
+    kinds = [
+        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.KipError)
+    ]
+    codes = {kind.exit_code for kind in kinds}
+    assert {f"  {code}  " in EPILOG for code in codes} == {True}
+
+
+def test_the_version_is_the_packages(kip):
+    assert kip("version")[1] == f"kip {__version__}\n"

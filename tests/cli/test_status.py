@@ -1,0 +1,101 @@
+"""`kip status`."""
+
+import json
+
+import pytest
+from samples import manifest, stored
+
+from kip.cluster.api import Listing
+from kip.errors import Forbidden
+
+VALUES = {"NAMESPACE": "images"}
+
+
+def cache(nodes: int, images: str = "tools=registry.example/tools:1.4.2") -> dict:
+    status = {
+        "observedGeneration": 1,
+        "desiredNumberScheduled": nodes,
+        "updatedNumberScheduled": nodes,
+        "numberReady": nodes,
+    }
+    return stored(manifest(images)) | {"kind": "DaemonSet", "status": status}
+
+
+def pod(found: dict, node: str, state: dict) -> dict:
+    spec = found["spec"]["template"]["spec"]
+    statuses = [{"name": item["name"], "state": state} for item in spec["containers"]]
+    owner = {"kind": "DaemonSet", "uid": found["metadata"]["uid"]}
+    return {
+        "metadata": {"ownerReferences": [owner]},
+        "spec": {**spec, "nodeName": node},
+        "status": {"containerStatuses": statuses},
+    }
+
+
+@pytest.fixture
+def shown(kip, cluster):
+    """Show a cache whose nodes are in these states."""
+
+    def show(*arguments: str, **states: dict) -> tuple[int, str, str]:
+        found = cache(len(states))
+        pods = tuple(pod(found, node, state) for node, state in states.items())
+        cluster(found).list_all = lambda _selection: Listing(pods, "1")
+        return kip("status", *arguments, **VALUES)
+
+    return show
+
+
+RUNNING = {"running": {}}
+FAILING = {"waiting": {"reason": "ErrImagePull", "message": "[red]no[/] such [image]"}}
+
+
+def test_every_node_has_a_column(shown):
+    _, out, _ = shown(node1=RUNNING, node2=RUNNING)
+    assert out.splitlines()[:2] == [
+        "NAME   IMAGE                         node1   node2 ",
+        "tools  registry.example/tools:1.4.2  cached  cached",
+    ]
+
+
+def test_a_complete_cache_is_exit_code_0(shown):
+    code, out, _ = shown(node1=RUNNING)
+    assert (code, out.splitlines()[-1]) == (
+        0,
+        "Complete: 1 images on 1 nodes (DaemonSet images/kubernetes-image-puller).",
+    )
+
+
+def test_an_incomplete_cache_is_exit_code_3(shown):
+    code, out, _ = shown(node1=RUNNING, node2=FAILING)
+    assert (code, "Not complete: 1 of 2 images" in out) == (3, True)
+
+
+def test_a_fault_is_told_with_its_nodes_and_the_kubelets_words(shown):
+    _, out, _ = shown(node1=FAILING, node2=FAILING)
+    assert "tools on node1, node2: ErrImagePull: [red]no[/] such [image]" in out
+
+
+def test_many_nodes_are_counted(shown):
+    _, out, _ = shown(**{f"node{number}": RUNNING for number in range(20)})
+    assert out.splitlines()[1].split()[-5:] == ["20", "0", "0", "0", "0"]
+
+
+def test_of_many_failing_nodes_some_are_named(shown):
+    _, out, _ = shown(**{f"node{number:02}": FAILING for number in range(20)})
+    assert "tools on node00, node01, node02, node03, node04 and 15 more: ErrImagePull" in out
+
+
+def test_json_has_every_cell(shown):
+    _, out, _ = shown("-o", "json", node1=RUNNING, node2=FAILING)
+    assert [cell["state"] for cell in json.loads(out)["cells"]] == ["cached", "failed"]
+
+
+def test_no_such_cache_says_how_to_name_one(kip, cluster):
+    cluster()
+    code, _, err = kip("status", "-n", "images")
+    assert (code, "--daemonset" in err) == (1, True)
+
+
+def test_a_missing_right_is_exit_code_4(kip, cluster):
+    cluster().failures["get daemonsets"] = [Forbidden("no")]
+    assert kip("status", **VALUES)[0] == 4

@@ -1,0 +1,211 @@
+"""The matrix of nodes and images, from pods as kubelets report them."""
+
+import pytest
+from samples import manifest, stored
+
+from kip.core.status import State, node_of, read_matrix, to_document
+
+IMAGES = "tools=registry.example/tools:1.4.2;ide=registry.example/ide:next"
+DIGEST = "registry.example/tools@sha256:" + "ab" * 32
+COPIED = [
+    {"name": "copy-sleep", "ready": True, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
+]
+RUNNING = {"running": {"startedAt": "2026-11-21T08:00:00Z"}}
+
+
+def cache(
+    *, nodes: int = 1, generation: int = 1, observed: int = 1, ready: int | None = None, images=IMAGES
+) -> dict:
+    found = stored(manifest(images), generation=generation)
+    found["status"] = {
+        "observedGeneration": observed,
+        "desiredNumberScheduled": nodes,
+        "updatedNumberScheduled": nodes,
+        "numberReady": nodes if ready is None else ready,
+    }
+    return found
+
+
+def waiting(reason: str, message: str = "") -> dict:
+    return {"waiting": {"reason": reason, "message": message}}
+
+
+def pod(
+    node: str = "node1", *, images=IMAGES, init=COPIED, states=(RUNNING, RUNNING), uid="", **status
+) -> dict:
+    """Return a cache pod whose containers are in these states."""
+    spec = manifest(images)["spec"]["template"]["spec"]
+    statuses = [
+        {
+            "name": item["name"],
+            "image": item["image"],
+            "imageID": DIGEST if state is RUNNING else "",
+            "state": state,
+        }
+        for item, state in zip(spec["containers"], states, strict=True)
+    ]
+    owner = uid or stored(manifest(images))["metadata"]["uid"]
+    return {
+        "metadata": {"name": f"cache-{node}", "ownerReferences": [{"kind": "DaemonSet", "uid": owner}]},
+        "spec": {**spec, "nodeName": node},
+        "status": {
+            "phase": "Running",
+            "initContainerStatuses": init,
+            "containerStatuses": statuses,
+            **status,
+        },
+    }
+
+
+def states(found: dict, *pods: dict) -> list[State]:
+    return [cell.state for cell in read_matrix(found, pods).cells]
+
+
+def test_a_running_container_is_a_cached_image():
+    assert states(cache(), pod()) == [State.CACHED, State.CACHED]
+
+
+def test_a_cached_image_has_the_runtimes_digest():
+    assert read_matrix(cache(), [pod()]).cells[0].digest == DIGEST
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "CreateContainerError",
+        "CrashLoopBackOff",
+    ],
+)
+def test_a_fault_has_the_kubelets_reason(reason):
+    cell = read_matrix(cache(), [pod(states=(waiting(reason, "why"), RUNNING))]).cells[0]
+    assert (cell.state, cell.reason, cell.message) == (State.FAILED, reason, "why")
+
+
+def test_one_bad_image_leaves_the_others_cached():
+    assert states(cache(ready=0), pod(states=(waiting("ErrImagePull"), RUNNING))) == [
+        State.FAILED,
+        State.CACHED,
+    ]
+
+
+def test_a_container_that_was_killed_is_a_fault():
+    ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+    assert states(cache(), pod(states=(ended, RUNNING)))[0] is State.FAILED
+
+
+def test_images_are_pulled_one_by_one_in_order():
+    starting = waiting("PodInitializing")
+    assert states(cache(), pod(states=(starting, starting))) == [State.PULLING, State.WAITING]
+
+
+def test_the_next_image_is_pulled_when_one_runs():
+    assert states(cache(), pod(states=(RUNNING, waiting("PodInitializing")))) == [State.CACHED, State.PULLING]
+
+
+def test_nothing_is_pulled_before_the_sleeper_is_copied():
+    starting = waiting("PodInitializing")
+    busy = [{"name": "copy-sleep", "ready": False, "state": {"running": {}}}]
+    assert states(cache(), pod(init=busy, states=(starting, starting))) == [State.WAITING, State.WAITING]
+
+
+def test_a_failing_sleeper_image_is_told_for_every_image():
+    starting = waiting("PodInitializing")
+    failing = [{"name": "copy-sleep", "ready": False, "state": waiting("ImagePullBackOff", "no such image")}]
+    cells = read_matrix(cache(), [pod(init=failing, states=(starting, starting))]).cells
+    assert {(cell.state, cell.reason, cell.message) for cell in cells} == {
+        (State.FAILED, "ImagePullBackOff", "init container copy-sleep: no such image")
+    }
+
+
+def unscheduled(node: str = "node1") -> dict:
+    found = pod(node)
+    del found["spec"]["nodeName"]
+    term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+    found["spec"]["affinity"] = {"nodeAffinity": required}
+    condition = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "Too many pods",
+    }
+    found["status"] = {"phase": "Pending", "conditions": [condition]}
+    return found
+
+
+def test_a_pod_without_a_place_has_the_schedulers_words():
+    cell = read_matrix(cache(), [unscheduled()]).cells[0]
+    assert (cell.state, cell.reason, cell.message) == (State.ABSENT, "Unschedulable", "Too many pods")
+
+
+def test_a_pod_without_a_place_still_names_its_node():
+    assert node_of(unscheduled("node7")) == "node7"
+
+
+def test_an_evicted_pod_is_absent():
+    found = pod(phase="Failed", reason="Evicted", message="disk pressure")
+    cell = read_matrix(cache(), [found]).cells[0]
+    assert (cell.state, cell.reason) == (State.ABSENT, "Evicted")
+
+
+def test_a_pod_that_the_kubelet_has_not_seen_is_waiting():
+    found = pod(initContainerStatuses=None, containerStatuses=None)
+    assert states(cache(), found) == [State.WAITING, State.WAITING]
+
+
+def test_during_a_roll_the_better_of_two_pods_counts():
+    old, new = pod(), pod(states=(waiting("ErrImagePull"), waiting("PodInitializing")))
+    assert states(cache(), new, old) == [State.CACHED, State.CACHED]
+
+
+def test_a_pod_of_the_old_list_does_not_hold_a_new_image():
+    old = pod(images="tools=registry.example/tools:1.4.2", states=(RUNNING,))
+    assert states(cache(), old) == [State.CACHED, State.ABSENT]
+
+
+def test_pods_of_another_daemonset_are_not_ours():
+    assert read_matrix(cache(), [pod(uid="another")]).nodes == ()
+
+
+def test_cells_stand_in_the_order_of_the_list_and_of_the_nodes():
+    matrix = read_matrix(cache(nodes=2), [pod("node2"), pod("node1")])
+    assert [(cell.name, cell.node) for cell in matrix.cells] == [
+        ("tools", "node1"),
+        ("tools", "node2"),
+        ("ide", "node1"),
+        ("ide", "node2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("found", "pods", "complete"),
+    [
+        pytest.param(cache(nodes=2), [pod("node1"), pod("node2")], True, id="all there"),
+        pytest.param(cache(nodes=3), [pod("node1"), pod("node2")], False, id="a node without a pod"),
+        pytest.param(cache(generation=2), [pod()], False, id="the status speaks of an older list"),
+        pytest.param(cache(nodes=0), [], False, id="no node matches"),
+        pytest.param(cache(), [pod(states=(RUNNING, waiting("ErrImagePull")))], False, id="a fault"),
+    ],
+)
+def test_complete_is_said_only_when_it_is_certain(found, pods, complete):
+    assert read_matrix(found, pods).complete is complete
+
+
+def test_the_document_has_the_promised_keys():
+    document = to_document(read_matrix(cache(), [pod()]))
+    assert (list(document), list(document["images"][0]), list(document["cells"][0])) == (
+        ["apiVersion", "namespace", "daemonset", "generation", "complete", "nodes", "images", "cells"],
+        ["name", "image", "cached", "pulling", "waiting", "failed", "absent"],
+        ["node", "name", "image", "state", "reason", "message", "digest"],
+    )
+
+
+def test_the_document_counts_each_image():
+    document = to_document(
+        read_matrix(cache(nodes=2), [pod("node1"), pod("node2", states=(waiting("ErrImagePull"), RUNNING))])
+    )
+    assert [(row["cached"], row["failed"]) for row in document["images"]] == [(1, 1), (2, 0)]
