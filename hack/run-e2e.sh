@@ -38,7 +38,8 @@ fi
 
 rm -rf e2e/logs
 code=0
-.venv/bin/pytest e2e "$@" || code=$?
+# The first test waits for the cluster and its images.
+.venv/bin/pytest e2e --timeout=900 "$@" || code=$?
 if [ "$code" -ne 0 ] && [ -d e2e/logs ]; then
   echo "hack/run-e2e.sh: logs of the failed tests are in e2e/logs" >&2
 fi
