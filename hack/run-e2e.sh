@@ -33,6 +33,9 @@ if [ "$KIP_E2E_CLUSTER" = kind ]; then
   down=(hack/kind down)
   set -- --ignore=e2e/test_demo.py --ignore=e2e/test_cluster.py "$@"
 else
+  # Here, and not first in a fixture, as building takes minutes and says how far it is.
+  hack/cluster up
+  hack/image push
   down=(hack/cluster down)
 fi
 
