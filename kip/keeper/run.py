@@ -26,11 +26,14 @@ from kip.observe.http import serve
 STUCK_AFTER_SECONDS = 24 * TICK_SECONDS
 """A reconcile is a handful of requests of 25 s at the very most each."""
 
+FAREWELL_SECONDS = 3.0
+"""The process ends within 5 s of SIGTERM; long before the kubelet's 30 s, and soon enough for a rollout."""
+
 log = structlog.get_logger()
 
 
 class Stop(BaseException):
-    """SIGTERM or SIGINT came.
+    """SIGTERM or SIGINT came, or the time for the farewell is over.
 
     Raised in the middle of whatever is being done, so that nothing delays the end: a reconcile may be cut off
     anywhere, as the next one starts from what it finds.
@@ -65,7 +68,19 @@ def run(cluster: Cluster, environment: Mapping[str, str], *, pod_namespace: str,
     except Stop as stop:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
-        log.info("keeper_stopping", signal=str(stop), cache=farewell(cluster, settings.in_force))
+        log.info("keeper_stopping", signal=str(stop), cache=_farewell_in_time(cluster, settings.in_force))
+
+
+def _farewell_in_time(cluster: Cluster, settings: Settings | None) -> str:
+    """Say farewell, but end in time also when the API server is silent."""
+    signal.signal(signal.SIGALRM, _stop)
+    signal.setitimer(signal.ITIMER_REAL, FAREWELL_SECONDS)
+    try:
+        return farewell(cluster, settings)
+    except Stop:
+        return "kept, as the API server did not answer in time"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def farewell(cluster: Cluster, settings: Settings | None) -> str:
