@@ -30,6 +30,7 @@ touched.
   hack/cluster down                    leaves nothing behind
 
 Exit codes: 0 done, 1 failed (the message names the log to read), 2 wrong use."""
+SMALLEST_DISK_MIB = 100
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -253,4 +254,7 @@ def _mebibytes(text: str) -> int:
     found = re.fullmatch(r"(\d+)\s*(M|Mi|MiB|G|Gi|GiB)", text)
     if not found:
         raise argparse.ArgumentTypeError(f"{text!r}: write a size such as 200M or 1G")
-    return int(found[1]) * (1024 if found[2].startswith("G") else 1)
+    mebibytes = int(found[1]) * (1024 if found[2].startswith("G") else 1)
+    if mebibytes < SMALLEST_DISK_MIB:
+        raise argparse.ArgumentTypeError(f"{text!r}: write at least {SMALLEST_DISK_MIB}M")
+    return mebibytes

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from localcluster import cgroups, leftovers, mounts, programs
-from localcluster.control_plane import ControlPlane
+from localcluster.control_plane import ControlPlane, is_ready
+from localcluster.fake_nodes import TYPE as FAKE
 from localcluster.fake_nodes import FakeNodes
 from localcluster.layout import MOST_NODES, Addresses, ClusterError, Layout, Node, State, free_octet
 from localcluster.network import bridges, delete_bridge, delete_service_rules
@@ -42,10 +44,12 @@ class Cluster:
         self._forget_removed(state)
         if not state.registry_stopped:
             changed.append(self.registry(state).ensure())
-        changed += [self.node(state, node).ensure() for node in state.nodes if not node.stopped]
+        since = time.time()
+        begun = {node.name for node in state.nodes if not node.stopped and self.node(state, node).ensure()}
+        changed.append(bool(begun))
         if any(changed):
             say("waiting for the nodes")
-            self._wait_for_nodes(state)
+            self._wait_for_nodes(state, begun, since)
             self._wait_for_account(state)
         wanted = state.fake_nodes if fake_nodes is None else fake_nodes
         changed.append(self.fake_nodes(state).ensure(wanted, state.fake_nodes))
@@ -107,8 +111,7 @@ class Cluster:
         node = Node(name, self._free_number(state), disk_mib)
         state.nodes.append(node)
         self.layout.save(state)
-        self.node(state, node).ensure()
-        self._wait_for_nodes(state)
+        self._begin(state, node)
 
     def remove_node(self, name: str) -> None:
         """Remove a node from the cluster and from this machine."""
@@ -224,8 +227,12 @@ class Cluster:
         if stopped:
             self.node(state, node).stop()
         else:
-            self.node(state, node).ensure()
-            self._wait_for_nodes(state)
+            self._begin(state, node)
+
+    def _begin(self, state: State, node: Node) -> None:
+        since = time.time()
+        begun = {node.name} if self.node(state, node).ensure() else set()
+        self._wait_for_nodes(state, begun, since)
 
     def _named(self, state: State, name: str) -> Node:
         for node in state.nodes:
@@ -238,11 +245,12 @@ class Cluster:
         taken = {node.number for node in state.nodes}
         return next(number for number in range(1, MOST_NODES) if number not in taken)
 
-    def _wait_for_nodes(self, state: State) -> None:
+    def _wait_for_nodes(self, state: State, begun: set[str], since: float) -> None:
+        """Wait until all nodes are Ready; of those that were begun only what they said since then counts."""
         wanted = {node.name for node in state.nodes if not node.stopped}
         deadline = time.monotonic() + READY_WITHIN_SECONDS
         missing = wanted
-        while missing := wanted - self._ready(state):
+        while missing := wanted - self._ready(state, begun, since):
             if time.monotonic() > deadline:
                 name = min(missing)
                 raise ClusterError(
@@ -264,17 +272,16 @@ class Cluster:
         )
         self.processes.wait(
             "kube-controller-manager",
-            lambda: bool(self.control_plane(state).kubectl(*query)),
+            lambda: bool(self.control_plane(state).kubectl(*query, check=False)),
             "the namespace `default` got no ServiceAccount",
         )
 
-    def _ready(self, state: State) -> set[str]:
-        """Return the nodes that are Ready, told by a kubelet that runs now."""
+    def _ready(self, state: State, begun: set[str], since: float) -> set[str]:
+        nodes = self.control_plane(state).objects("nodes", "-l", f"type!={FAKE}")
         return {
             node["metadata"]["name"]
-            for node in self.control_plane(state).objects("nodes", "-l", "type!=kwok")
-            for condition in node["status"].get("conditions", ())
-            if condition["type"] == "Ready" and condition["status"] == "True"
+            for node in nodes
+            if is_ready(node) and (node["metadata"]["name"] not in begun or _heard(node) >= int(since))
         }
 
     def _sweep(self) -> None:
@@ -303,3 +310,9 @@ class Cluster:
         leftovers.remove_network_results(self.layout.run_folder)
         leftovers.remove_dead_device_socket()
         shutil.rmtree(self.layout.run_folder, ignore_errors=True)
+
+
+def _heard(node: dict[str, Any]) -> float:
+    """Return when the kubelet last told of its node."""
+    times = [condition["lastHeartbeatTime"] for condition in node["status"]["conditions"]]
+    return max(datetime.fromisoformat(text).timestamp() for text in times)

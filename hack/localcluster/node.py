@@ -18,7 +18,7 @@ from localcluster.pki import Pki
 from localcluster.process import Processes, end, mentioning
 from localcluster.programs import Programs
 
-PAUSE_NAME = "pause:1"
+PAUSE_TAG = "1"
 CNI_PROGRAMS = "/usr/lib/cni"
 
 
@@ -112,12 +112,20 @@ class RealNode:
         command = [self._programs["ctr"], "--address", str(self.socket), "--namespace", "k8s.io", *arguments]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         if ended.returncode:
-            raise ClusterError(f"the runtime of {self._node.name} does not answer: {ended.stderr.strip()}")
+            said = (ended.stderr.strip().splitlines() or [""])[-1]
+            log = self._processes.log(self._containerd)
+            raise ClusterError(
+                f"the runtime of {self._node.name} refused `ctr {arguments[0]}`: {said}; read {log}"
+            )
         return ended.stdout
 
     @property
     def _disk(self) -> Path:
         return self._folder / "disk"
+
+    @property
+    def _root_link(self) -> Path:
+        return self._run / "kubelet"
 
     @property
     def _storage(self) -> Path:
@@ -160,16 +168,15 @@ class RealNode:
         """Give the runtime the image of the pods' own container, under exactly the name that it looks for."""
         entries = layer_of(Entry("pause", Path(self._programs["pause"]).read_bytes(), 0o755))
         with tempfile.TemporaryDirectory() as folder:
-            write_layout(
-                Path(folder) / "layout", Image((entries,), user="65535:65535", entrypoint=("/pause",))
-            )
+            image = Image((entries,), user="65535:65535", entrypoint=("/pause",))
+            write_layout(Path(folder) / "layout", image, tag=PAUSE_TAG)
             archive = f"{folder}/pause.tar"
             subprocess.run(["tar", "-cf", archive, "-C", f"{folder}/layout", "."], check=True)
-            self._ctr("images", "import", "--index-name", self._pause, archive)
+            self._ctr("images", "import", "--base-name", self._pause.removesuffix(f":{PAUSE_TAG}"), archive)
 
     @property
     def _pause(self) -> str:
-        return f"{self._addresses.registry}/{PAUSE_NAME}"
+        return f"{self._addresses.registry}/pause:{PAUSE_TAG}"
 
     def _containerd_config(self) -> str:
         # All that it keeps stays below our own folders, so that it can be cleaned up and does not meet what
@@ -229,16 +236,25 @@ Root = "{self._run}/runc"
         config.write_text(json.dumps(self._kubelet_config(pki), indent=2), "utf-8")
         for folder in self._cgroups():
             cgroups.make(folder)
+        self._link_root()
         command = [
             self._programs["kubelet"],
             f"--config={config}",
             f"--kubeconfig={kubeconfig}",
             f"--hostname-override={self._node.name}",
             f"--node-ip={self._addresses.gateway(self._node.number)}",
-            f"--root-dir={self._storage}/kubelet",
+            f"--root-dir={self._root_link}",
             f"--cert-dir={self._folder}/kubelet-pki",
         ]
         return self._processes.ensure(self._kubelet, command, files=[config])
+
+    def _link_root(self) -> None:
+        """Give the kubelet's folder a short path, as it makes sockets there: see Layout.run_folder."""
+        root = self._storage / "kubelet"
+        root.mkdir(exist_ok=True)
+        if not self._root_link.is_symlink() or self._root_link.readlink() != root:
+            self._root_link.unlink(missing_ok=True)
+            self._root_link.symlink_to(root)
 
     def _kubelet_config(self, pki: Pki) -> dict[str, Any]:
         config: dict[str, Any] = {
