@@ -10,7 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent
+from localcluster.layout import TOP, cache_folder
+
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64le", "s390x": "s390x"}[
     platform.machine()
 ]
@@ -19,8 +20,7 @@ ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64le", "s3
 
 def cache_directory() -> Path:
     """Return the directory, outside the checkout, of what took long to make: image bases and the like."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kip"
-    return Path(os.environ.get("KIP_CACHE_DIR") or default) / "images"
+    return cache_folder() / "images"
 
 
 def say(message: str) -> None:
