@@ -47,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         said = (error.stderr or b"").decode() if isinstance(error.stderr, bytes | None) else error.stderr
         print(f"hack/cluster: `{shlex.join(map(str, error.cmd))}` failed: {said.strip()}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # `| head` has seen enough
+        sys.stdout = None
+        return 1
     except OSError as error:
         print(f"hack/cluster: {error}", file=sys.stderr)
         return 1

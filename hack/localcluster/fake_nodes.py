@@ -63,7 +63,7 @@ class FakeNodes:
             # A node that was not Ready is tainted for a while longer.
             return sum(is_ready(node) and not node["spec"].get("taints") for node in nodes) >= count
 
-        self._processes.wait(NAME, ready, "the fake nodes were not Ready")
+        self._processes.wait(NAME, ready, "the fake nodes were not Ready", seconds=60 + count)
 
     def _delete(self, numbers: range) -> None:
         """Delete these nodes, many with one request: kubectl would take 0.2 s for each."""
