@@ -4,6 +4,7 @@
     ├── SettingsError       2   the settings cannot be used; carries every problem found
     ├── UsageError          2   the command line cannot be used
     ├── OwnershipError      1   the object belongs to somebody else
+    ├── Fault               1   kip itself is at fault
     └── ApiError            1   the API server, or the way to it
         ├── Unreachable     1   no answer, or none in time (retry)
         ├── Unauthorized    4   401
@@ -67,6 +68,16 @@ class SettingsError(KipError):
 
 class OwnershipError(KipError):
     """An object that kip would have to change or delete belongs to somebody else."""
+
+
+class Fault(KipError):
+    """Something happened that kip's code does not know: a fault of kip's own, to be reported."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(
+            f"{type(error).__name__}: {error}",
+            hint="This is a fault in kip. Please report it with the lines of the log before it.",
+        )
 
 
 @dataclass(frozen=True, slots=True)

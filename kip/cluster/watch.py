@@ -12,7 +12,7 @@ import structlog
 
 from kip.cluster.api import Cluster, Selection, WatchEvent
 from kip.cluster.backoff import backoff
-from kip.errors import ApiError, Gone
+from kip.errors import ApiError, Fault, Gone, KipError
 
 WATCH_SECONDS = 300
 """How long one watch request lasts. The server would end it after 30 to 60 minutes."""
@@ -61,14 +61,19 @@ def watch_for_ever(
                 failures = 0 if event else failures
                 changed()
         except ApiError as error:
-            seconds = backoff(error, failures, random)
-            failures += 1
-            log.warning(
-                "watch_interrupted",
-                resource=selection.resource.plural,
-                name=selection.name or None,
-                error=str(error),
-                failures=failures,
-                retry_in_s=round(seconds, 1),
-            )
-            stop.wait(seconds)
+            interruption: KipError = error
+        except Exception as error:  # noqa: BLE001 - the outermost frame of its thread: it must not just end
+            interruption = Fault(error)
+        else:
+            continue
+        seconds = backoff(interruption, failures, random)
+        failures += 1
+        log.warning(
+            "watch_interrupted",
+            resource=selection.resource.plural,
+            name=selection.name or None,
+            error=str(interruption),
+            failures=failures,
+            retry_in_s=round(seconds, 1),
+        )
+        stop.wait(seconds)

@@ -13,7 +13,7 @@ from kip.cluster.backoff import backoff
 from kip.config.settings import Settings
 from kip.core.plan import refresh_due
 from kip.core.progress import Progress
-from kip.errors import KipError
+from kip.errors import Fault, KipError
 from kip.keeper.live_settings import LiveSettings
 from kip.keeper.reconcile import Outcome, Reconciler
 from kip.keeper.triggers import Triggers, Watches
@@ -59,7 +59,7 @@ class Loop:
                 self.triggers.wake("refresh")
 
     def once(self, reasons: tuple[str, ...]) -> None:
-        """Reconcile once. An error of kip's own is reported and retried; any other ends the process."""
+        """Reconcile once. An error is reported and retried later; none ends the keeping of images."""
         started = self.clock()
         report = log.bind(trigger=list(reasons))
         try:
@@ -74,6 +74,10 @@ class Loop:
             outcome = self.reconciler.reconcile(settings)
         except KipError as error:
             self._failed(error, report, started)
+            return
+        except Exception as error:  # noqa: BLE001 - the outermost frame: a fault is told, and tried again
+            report.warning("fault", exc_info=True)
+            self._failed(Fault(error), report, started)
             return
         self._failures, self.health.reconcile_problem = 0, ""
         self._refresh_at = refresh_due(settings, outcome.daemonset) if outcome.daemonset else None

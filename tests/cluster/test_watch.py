@@ -122,6 +122,12 @@ def test_failures_in_a_row_are_waited_for_longer_and_longer():
     assert waits == sorted(waits)
 
 
+def test_a_fault_of_kips_own_does_not_end_the_watch():
+    cluster = Scripted(KeyError("object"), [event("MODIFIED", "7")])
+    _, changes = watched(cluster, waits=2)
+    assert changes == 3
+
+
 def test_an_event_ends_the_row_of_failures():
     cluster = Scripted(Unreachable("a"), Unreachable("b"), [event("MODIFIED", "7")], Unreachable("c"))
     waits, _ = watched(cluster, waits=3)

@@ -123,6 +123,16 @@ def test_an_error_is_retried_later_and_later():
     assert lines[0]["retry_in_s"] < lines[1]["retry_in_s"]
 
 
+def test_a_fault_of_kips_own_is_reported_and_retried():
+    cluster = FakeCluster()
+    cluster.failures["get daemonsets"] = [KeyError("spec")]
+    lines = run(loop(cluster, ("start",), ("retry",), IMAGES=IMAGES))
+    assert [(line["event"], line.get("error")) for line in lines] == [
+        ("reconcile_failed", "Fault"),
+        ("reconcile_done", None),
+    ]
+
+
 def test_an_error_makes_the_keeper_unready():
     it = failing(("start",))
     run(it)
