@@ -1,7 +1,6 @@
 """The image list: which containers the cache pod has, in which order and under which names."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import chain, count
 
@@ -68,11 +67,6 @@ def read_images(text: str) -> ImageList:
     _note_same_images(images, findings)
     kept = tuple(CacheImage(names[image.entry.key], image.entry.image) for image in images)
     return ImageList(kept, _in_order(findings.notes))
-
-
-def format_images(images: Iterable[CacheImage]) -> str:
-    """Return `images` as a list that reads back as the same images."""
-    return ";".join(map(str, images))
 
 
 def _image(entry: Entry, findings: Findings) -> _Image | None:

@@ -6,7 +6,7 @@ compared with what is there. So validity and drift come from one question, and n
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -142,11 +142,6 @@ def last_refresh(daemonset: Manifest) -> str:
     except ValueError:
         return ""  # somebody wrote there; the next refresh puts it right
     return stamp
-
-
-def until(moment: datetime | None, now: datetime) -> timedelta | None:
-    """Return the time from `now` to `moment`, never negative."""
-    return None if moment is None else max(moment - now, timedelta())
 
 
 def _reasons(wanted: Manifest, expected: Manifest, found: Manifest) -> tuple[str, ...]:

@@ -5,11 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kip.config.images import INIT_CONTAINER, CacheImage, format_images, read_images
+from kip.config.images import INIT_CONTAINER, CacheImage, read_images
 from kip.config.names import label_fault
 from kip.config.references import parse_reference
 
 SHA256 = "0123456789abcdef" * 4
+
+
+def format_images(images):
+    """Return `images` as a list that reads back as the same images."""
+    return ";".join(map(str, images))
 
 
 def kept(text):
