@@ -81,7 +81,8 @@ def _print(matrix: Matrix) -> None:
         else:
             row = [str(count[state]) for state in State]
         table.add_row(Text(name), Text(image), *row)
-    console = Console(highlight=False)
+    # No emoji: `:1234:`, as in the kubelet's "dial tcp 10.0.0.1:1234: refused", would become one.
+    console = Console(highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = FILE_WIDTH
     console.print(table)

@@ -29,6 +29,8 @@ STUCK_AFTER_SECONDS = 24 * TICK_SECONDS
 FAREWELL_SECONDS = 3.0
 """The process ends within 5 s of SIGTERM; long before the kubelet's 30 s, and soon enough for a rollout."""
 
+AGAIN_SECONDS = 0.5
+
 log = structlog.get_logger()
 
 
@@ -60,12 +62,13 @@ def run(cluster: Cluster, environment: Mapping[str, str], *, pod_namespace: str,
     )
     log.info("keeper_started", version=__version__, http_address=http_address or None)
     try:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
             signal.signal(number, _stop)
         if http_address:
             serve(http_address, health)
         loop.run()
     except Stop as stop:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         log.info("keeper_stopping", signal=str(stop), cache=_farewell_in_time(cluster, settings.in_force))
@@ -73,7 +76,6 @@ def run(cluster: Cluster, environment: Mapping[str, str], *, pod_namespace: str,
 
 def _farewell_in_time(cluster: Cluster, settings: Settings | None) -> str:
     """Say farewell, but end in time also when the API server is silent."""
-    signal.signal(signal.SIGALRM, _stop)
     signal.setitimer(signal.ITIMER_REAL, FAREWELL_SECONDS)
     try:
         return farewell(cluster, settings)
@@ -105,6 +107,8 @@ def farewell(cluster: Cluster, settings: Settings | None) -> str:
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    # An exception that comes up in a destructor is swallowed by Python: then the alarm raises it again.
+    signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
     raise Stop(signal.Signals(number).name)
 
 

@@ -75,6 +75,12 @@ def test_a_fault_is_told_with_its_nodes_and_the_kubelets_words(shown):
     assert "tools on node1, node2: ErrImagePull: [red]no[/] such [image]" in out
 
 
+def test_a_port_in_a_message_does_not_become_a_picture(shown):
+    refused = {"waiting": {"reason": "ErrImagePull", "message": "dial tcp 10.0.0.1:1234: refused"}}
+    _, out, _ = shown(node1=refused)
+    assert "tools on node1: ErrImagePull: dial tcp 10.0.0.1:1234: refused" in out
+
+
 def test_many_nodes_are_counted(shown):
     _, out, _ = shown(**{f"node{number}": RUNNING for number in range(20)})
     assert out.splitlines()[1].split()[-5:] == ["20", "0", "0", "0", "0"]
