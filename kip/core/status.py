@@ -72,12 +72,15 @@ class Matrix:
 
 
 def read_matrix(daemonset: Manifest, pods: Iterable[Manifest]) -> Matrix:
-    """Make the matrix of a cache from its DaemonSet and its pods."""
+    """Make the matrix of a cache from its DaemonSet and its pods.
+
+    A pod that is being deleted counts for nothing: its pins go with it, and its node may be selected no more.
+    """
     metadata = daemonset["metadata"]
     wanted = [(item["name"], item["image"]) for item in daemonset["spec"]["template"]["spec"]["containers"]]
     by_node: dict[str, list[Manifest]] = {}
     for pod in pods:
-        if _is_of(pod, metadata["uid"]):
+        if _is_of(pod, metadata["uid"]) and not pod["metadata"].get("deletionTimestamp"):
             by_node.setdefault(node_of(pod), []).append(pod)
     nodes = tuple(sorted(by_node))
     return Matrix(

@@ -167,6 +167,21 @@ def test_a_pod_of_the_old_list_does_not_hold_a_new_image():
     assert states(cache(), old) == [State.CACHED, State.ABSENT]
 
 
+def on_its_way_out(node: str) -> dict:
+    found = pod(node)
+    found["metadata"]["deletionTimestamp"] = "2026-11-21T08:00:00Z"
+    return found
+
+
+def test_a_pod_that_is_being_deleted_pins_nothing():
+    assert read_matrix(cache(), [on_its_way_out("node1")]).nodes == ()
+
+
+def test_the_pod_that_replaces_a_deleted_one_tells_the_state():
+    new = pod(states=(waiting("PodInitializing"), waiting("PodInitializing")))
+    assert states(cache(), on_its_way_out("node1"), new) == [State.PULLING, State.WAITING]
+
+
 def test_pods_of_another_daemonset_are_not_ours():
     assert read_matrix(cache(), [pod(uid="another")]).nodes == ()
 
@@ -186,6 +201,12 @@ def test_cells_stand_in_the_order_of_the_list_and_of_the_nodes():
     [
         pytest.param(cache(nodes=2), [pod("node1"), pod("node2")], True, id="all there"),
         pytest.param(cache(nodes=3), [pod("node1"), pod("node2")], False, id="a node without a pod"),
+        pytest.param(
+            cache(nodes=2),
+            [pod("node1"), on_its_way_out("old")],
+            False,
+            id="a node that is left makes up for none",
+        ),
         pytest.param(cache(generation=2), [pod()], False, id="the status speaks of an older list"),
         pytest.param(cache(nodes=0), [], False, id="no node matches"),
         pytest.param(cache(), [pod(states=(RUNNING, waiting("ErrImagePull")))], False, id="a fault"),
