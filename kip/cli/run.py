@@ -15,6 +15,9 @@ def command() -> None:
 
     Reads its settings from the environment, and from the ConfigMap named by CONFIGMAP_NAME while it runs.
     Ends within seconds on SIGTERM and leaves the cache; scaling the Deployment to 0 takes the cache along.
+
+    Exit code 0: ended by a signal; 1: an error, such as no way to a cluster. Settings that cannot be used are
+    no end: they are told in the log and at /readyz, and waited out.
     """
     environment = sources.from_environment()
     process = process_settings(environment)

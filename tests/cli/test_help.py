@@ -17,6 +17,23 @@ def test_every_command_explains_itself(kip, name):
     assert (code, out.startswith(f"Usage: kip {name}")) == (0, True)
 
 
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "version"])
+def test_the_help_of_a_command_has_examples_or_exit_codes(kip, name):
+    _, out, _ = kip(name, "--help")
+    assert "Examples:" in out or "Exit code" in out
+
+
+def test_the_examples_stand_one_to_a_line(kip):
+    _, out, _ = kip("render", "--help")
+    assert "    kip render --env-file kip.env -o json\n" in out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_shows_no_marks_of_the_formatter(kip, name):
+    _, out, _ = kip(name, "--help")
+    assert ("\b" in out, "\\b" in out) == (False, False)
+
+
 def test_an_unknown_command_is_exit_code_2(kip):
     code, _, err = kip("staus")
     assert (code, "staus" in err) == (2, True)
