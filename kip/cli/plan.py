@@ -1,5 +1,6 @@
 """`kip plan`."""
 
+import time
 from datetime import UTC, datetime
 
 import click
@@ -33,12 +34,15 @@ def command(
     """
     settings = settings_from(env_file, configmap)
     cluster = connect(kubeconfig or sources.kubeconfig(), context)
-    _, plan = Reconciler(cluster, lambda: datetime.now(UTC)).look(settings)
+    reconciler = Reconciler(cluster, lambda: datetime.now(UTC), time.monotonic, sources.pod_namespace())
+    _, plan = reconciler.look(settings)
     click.echo(_text(plan) if output == "text" else document(_document(plan), output), nl=False)
-    ctx.exit(CHANGES_DUE if plan.steps else 0)
+    ctx.exit(CHANGES_DUE if plan.steps or plan.pending else 0)
 
 
 def _text(plan: Plan) -> str:
+    if plan.pending:
+        return f"Nothing to do yet: {plan.pending}.\n"
     if not plan.steps:
         return "Nothing to do: the cache is as the settings ask.\n"
     lines = []
@@ -50,6 +54,7 @@ def _text(plan: Plan) -> str:
 
 def _document(plan: Plan) -> dict[str, object]:
     return {
+        "pending": plan.pending,
         "steps": [
             {
                 "action": step.action.value,
@@ -59,5 +64,5 @@ def _document(plan: Plan) -> dict[str, object]:
                 "manifest": step.manifest,
             }
             for step in plan.steps
-        ]
+        ],
     }

@@ -77,6 +77,9 @@ class Cluster(Protocol):
     def list_all(self, selection: Selection) -> Listing:
         """Return all objects of the selection, read in pages."""
 
+    def pages(self, selection: Selection) -> Iterator[Listing]:
+        """Yield the objects of the selection page by page: thousands of pods need not be held at once."""
+
     def watch(self, selection: Selection, version: str, seconds: int) -> Iterator[WatchEvent]:
         """Yield what happens after `version`, for `seconds` at most. Raises Gone when that is too old."""
 

@@ -75,18 +75,23 @@ class KubernetesCluster:
     def list_all(self, selection: Selection) -> Listing:
         """Return all objects of the selection, read in pages."""
         items: list[Manifest] = []
+        version = ""
+        for page in self.pages(selection):
+            items += page.items
+            version = page.version
+        return Listing(tuple(items), version)
+
+    def pages(self, selection: Selection) -> Iterator[Listing]:
+        """Yield the objects of the selection page by page: thousands of pods need not be held at once."""
+        path = selection.resource.path(selection.namespace)
         query = [*_selectors(selection), ("limit", str(PAGE))]
-        page = self._call("GET", selection.resource.path(selection.namespace), query)
+        page = self._call("GET", path, query)
         while True:
-            items += page.get("items") or ()
             metadata = page.get("metadata", {})
+            yield Listing(tuple(page.get("items") or ()), metadata.get("resourceVersion", ""))
             if not metadata.get("continue"):
-                return Listing(tuple(items), metadata.get("resourceVersion", ""))
-            page = self._call(
-                "GET",
-                selection.resource.path(selection.namespace),
-                [*query, ("continue", metadata["continue"])],
-            )
+                return
+            page = self._call("GET", path, [*query, ("continue", metadata["continue"])])
 
     def watch(self, selection: Selection, version: str, seconds: int) -> Iterator[WatchEvent]:
         """Yield what happens after `version`, for `seconds` at most. Raises Gone when that is too old."""

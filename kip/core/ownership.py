@@ -1,15 +1,20 @@
 """Whose DaemonSet is it? kip changes and deletes only its own, and those of the puller it replaces."""
 
+from collections.abc import Collection
 from typing import Any
 
 from kip.core.render import UPSTREAM_LABELS, Owner
+from kip.core.stand_ins import NET_OF
 
 Manifest = dict[str, Any]
 
 
 FIELD_MANAGER = "kip"
-_SERVERS_OWN = {"deprecated.daemonset.template.generation"}
-"""Annotations that the API server writes in the name of whoever creates a DaemonSet."""
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+"""Annotation: the API server counts the templates of a DaemonSet there; its creator may say from where."""
+
+_SERVERS_OWN = {TEMPLATE_GENERATION}
+"""Annotations that the API server keeps in the name of whoever creates a DaemonSet."""
 
 
 def stranger(daemonset: Manifest, owner: Owner | None) -> str:
@@ -19,7 +24,7 @@ def stranger(daemonset: Manifest, owner: Owner | None) -> str:
     upstream cache (known by its selector, which is fixed in upstream's code) that no other object owns.
     """
     owners = daemonset["metadata"].get("ownerReferences") or []
-    if owner and any(reference.get("uid") == owner.uid for reference in owners):
+    if _is_owned_by(daemonset, owner):
         return ""
     # An owner of our Deployment's name but another uid is our Deployment before it was made anew.
     others = [ref for ref in owners if not _is_former_self(ref, owner)]
@@ -31,6 +36,24 @@ def stranger(daemonset: Manifest, owner: Owner | None) -> str:
     return f"field manager {', '.join(managers)}" if managers else "nobody that kip knows"
 
 
+def is_our_net(daemonset: Manifest, owner: Owner | None, names: Collection[str]) -> bool:
+    """Whether a keeper of ours spread this net: our Deployment owns it, or its cache is one of `names`."""
+    of = (daemonset["metadata"].get("labels") or {}).get(NET_OF)
+    if of is None or stranger(daemonset, owner):
+        return False
+    return of in names or _is_owned_by(daemonset, owner)
+
+
+def is_former_cache(daemonset: Manifest, owner: Owner | None, names: Collection[str]) -> bool:
+    """Whether this was our cache before it was renamed: our Deployment owns it, or it is one of `names`.
+
+    `names` are those that this very keeper had used. Of a cache without an owner nobody else can tell.
+    """
+    if not _has_upstream_selector(daemonset) or stranger(daemonset, owner):
+        return False
+    return daemonset["metadata"]["name"] in names or _is_owned_by(daemonset, owner)
+
+
 def written_annotations(metadata: Manifest) -> set[str]:
     """Return the keys of the annotations that kip's field manager wrote: it may remove those again."""
     fields = (
@@ -40,6 +63,11 @@ def written_annotations(metadata: Manifest) -> set[str]:
     )
     keys = {key.removeprefix("f:") for annotations in fields for key in annotations if key != "."}
     return keys - _SERVERS_OWN
+
+
+def _is_owned_by(daemonset: Manifest, owner: Owner | None) -> bool:
+    references = daemonset["metadata"].get("ownerReferences") or ()
+    return owner is not None and any(reference.get("uid") == owner.uid for reference in references)
 
 
 def _is_former_self(reference: Manifest, owner: Owner | None) -> bool:

@@ -5,6 +5,8 @@ existing cache is taken over as it stands, with what upstream lacks: it passes P
 carries no ServiceAccount token into third-party images, and rolls with a surge instead of being deleted.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,9 @@ from kip.config.settings import Platform, PullPolicy, Settings
 
 REFRESHED_AT = "kip.dev/refreshed-at"
 """Pod template annotation: when the nodes were last told to look at moving tags again (RFC 3339)."""
+
+TEMPLATE = "kip.dev/template"
+"""Pod template annotation: a fingerprint of the template, so that a pod tells which one it was made from."""
 
 UPSTREAM_LABELS = {"app.kubernetes.io/name": "image-puller", "test": "daemonset-test"}
 """Upstream's selector and pod labels. The selector of a DaemonSet is immutable, so they stay."""
@@ -54,6 +59,10 @@ def render(
     `refreshed_at` the time of the last refresh (empty: none yet).
     """
     labels = cache_labels(settings.daemonset_name)
+    template = {
+        "metadata": _template_metadata({**labels, **(selector or {})}, refreshed_at),
+        "spec": _pod(settings, on_openshift=platform is Platform.OPENSHIFT),
+    }
     return {
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
@@ -65,10 +74,7 @@ def render(
                 "rollingUpdate": {"maxSurge": _count_or_percent(settings.max_surge), "maxUnavailable": 0},
             },
             "revisionHistoryLimit": REVISION_HISTORY,
-            "template": {
-                "metadata": _template_metadata({**labels, **(selector or {})}, refreshed_at),
-                "spec": _pod(settings, on_openshift=platform is Platform.OPENSHIFT),
-            },
+            "template": with_fingerprint(template),
         },
     }
 
@@ -76,6 +82,16 @@ def render(
 def cache_labels(daemonset_name: str) -> dict[str, str]:
     """Return the labels of the pods of the cache of that name."""
     return {INSTANCE_LABEL: daemonset_name, **UPSTREAM_LABELS}
+
+
+def with_fingerprint(template: Manifest) -> Manifest:
+    """Return the pod template with its fingerprint among its annotations, whatever fingerprint it had."""
+    metadata = dict(template["metadata"])
+    annotations = {key: text for key, text in metadata.pop("annotations", {}).items() if key != TEMPLATE}
+    bare = {**template, "metadata": {**metadata, "annotations": annotations}}
+    fingerprint = hashlib.sha256(json.dumps(bare, sort_keys=True).encode()).hexdigest()[:12]
+    annotated = {**metadata, "annotations": {**annotations, TEMPLATE: fingerprint}}
+    return {"metadata": annotated, "spec": template["spec"]}
 
 
 def has_moving_tags(settings: Settings) -> bool:

@@ -175,7 +175,7 @@ def _trouble_of_pod(status: Manifest) -> tuple[State, str, str] | None:
     if status.get("phase") == "Failed":
         return State.ABSENT, status.get("reason", "Failed"), status.get("message", "")
     for found in status.get("initContainerStatuses") or ():
-        reason, message = _fault(found)
+        reason, message = fault_of(found)
         if reason not in STARTING and not found.get("ready"):
             return State.FAILED, reason, f"init container {found['name']}: {message}".rstrip(": ")
     return None
@@ -193,7 +193,7 @@ def _being_pulled(pod: Manifest) -> str:
     starting = {
         found["name"]
         for found in status.get("containerStatuses") or ()
-        if "waiting" in (found.get("state") or {}) and _fault(found)[0] in STARTING
+        if "waiting" in (found.get("state") or {}) and fault_of(found)[0] in STARTING
     }
     return next((item["name"] for item in pod["spec"]["containers"] if item["name"] in starting), "")
 
@@ -207,13 +207,14 @@ def _cell_of(node: str, name: str, image: str, found: Manifest, *, is_next: bool
     digest = str(found.get("imageID") or "").rpartition("://")[2]
     if "running" in (found.get("state") or {}):
         return Cell(node, name, image, State.CACHED, digest=digest)
-    reason, message = _fault(found)
+    reason, message = fault_of(found)
     if reason not in STARTING:
         return Cell(node, name, image, State.FAILED, reason, message, digest)
     return Cell(node, name, image, State.PULLING if is_next else State.WAITING)
 
 
-def _fault(found: Manifest) -> tuple[str, str]:
+def fault_of(found: Manifest) -> tuple[str, str]:
+    """Return reason and message of a container's status, as the kubelet words them; "" while it runs."""
     state = found.get("state") or {}
     fault = state.get("waiting") or state.get("terminated") or {}
     if fault.get("exitCode") == 0:

@@ -1,10 +1,12 @@
-"""Carrying out a plan: the only place that writes to the cluster."""
+"""Carrying out a plan: the only place that writes DaemonSets."""
 
 import time
 from collections.abc import Callable
 
 from kip.cluster.api import DAEMONSETS, Cluster
-from kip.core.plan import Action, Plan, Step
+from kip.core.ownership import TEMPLATE_GENERATION
+from kip.core.stand_ins import fingerprint_of
+from kip.core.steps import Action, Plan, Step
 from kip.errors import Conflict, OwnershipError
 
 GONE_WITHIN_SECONDS = 10.0
@@ -17,12 +19,14 @@ def carry_out(plan: Plan, cluster: Cluster, *, sleep: Callable[[float], None] = 
     """Do every step of the plan. Raises OwnershipError for a step that is refused, ApiError as it comes."""
     for step in plan.steps:
         match step.action:
-            case Action.CREATE:
-                cluster.create(DAEMONSETS, step.namespace, step.manifest)
+            case Action.CREATE | Action.SPREAD:
+                _create(step, cluster)
             case Action.APPLY:
                 _apply(step, cluster)
             case Action.REPLACE:
                 _replace(step, cluster, sleep)
+            case Action.RETIRE:
+                cluster.delete(DAEMONSETS, step.namespace, step.name, uid=step.uid)
             case Action.WAIT:
                 pass
             case Action.REFUSE:
@@ -30,6 +34,20 @@ def carry_out(plan: Plan, cluster: Cluster, *, sleep: Callable[[float], None] = 
                     f"DaemonSet {step.namespace}/{step.name} is left alone: {'; '.join(step.reasons)}",
                     hint="Set DAEMONSET_NAME to a name of its own, or delete that DaemonSet.",
                 )
+
+
+def _create(step: Step, cluster: Cluster) -> None:
+    """Create the DaemonSet with a template generation of its own.
+
+    The controller takes every pod for up to date whose label has the DaemonSet's template generation, and
+    that begins at 1 for each new one: it would adopt the pods of the one before and never roll them.
+    """
+    metadata = step.manifest["metadata"]
+    generation = str(int(fingerprint_of(step.manifest), base=16))
+    annotations = {**metadata.get("annotations", {}), TEMPLATE_GENERATION: generation}
+    cluster.create(
+        DAEMONSETS, step.namespace, {**step.manifest, "metadata": {**metadata, "annotations": annotations}}
+    )
 
 
 def _apply(step: Step, cluster: Cluster) -> None:
@@ -60,7 +78,7 @@ def _replace(step: Step, cluster: Cluster, sleep: Callable[[float], None]) -> No
     cluster.delete(DAEMONSETS, step.namespace, step.name, uid=step.uid, orphan=True)
     for _ in range(int(GONE_WITHIN_SECONDS / POLL_SECONDS)):
         if cluster.get(DAEMONSETS, step.namespace, step.name) is None:
-            cluster.create(DAEMONSETS, step.namespace, step.manifest)
+            _create(step, cluster)
             return
         sleep(POLL_SECONDS)
     raise Conflict(f"DaemonSet {step.namespace}/{step.name} is still being deleted")

@@ -11,8 +11,9 @@ from schedule import CancelJob, Scheduler
 from kip.cluster.api import CONFIGMAPS, DAEMONSETS, Selection
 from kip.cluster.backoff import backoff
 from kip.config.settings import Settings
-from kip.core.plan import refresh_due
 from kip.core.progress import Progress
+from kip.core.refresh import refresh_due
+from kip.core.steps import Plan
 from kip.errors import Fault, KipError
 from kip.keeper.live_settings import LiveSettings
 from kip.keeper.reconcile import Outcome, Reconciler
@@ -21,6 +22,9 @@ from kip.observe.health import Health
 
 TICK_SECONDS = 5.0
 """The loop goes round at least so often, without a request to the API server."""
+
+LOOK_AGAIN_SECONDS = 1.0
+LOOK_AGAIN_AT_LEAST_SECONDS = 30.0
 
 log = structlog.get_logger()
 
@@ -45,6 +49,9 @@ class Loop:
     _interval: float = 0.0
     _refresh_at: datetime | None = None
     _progress: Progress | None = None
+    _refusal: str = ""
+    _pending: str = ""
+    _pending_since: float = 0.0
 
     def run(self) -> None:
         """Go round for ever; only an exception raised by a signal handler ends it."""
@@ -80,15 +87,20 @@ class Loop:
             self._failed(Fault(error), report, started)
             return
         self._failures, self.health.reconcile_problem = 0, ""
-        self._refresh_at = refresh_due(settings, outcome.daemonset) if outcome.daemonset else None
+        self._refresh_at = refresh_due(outcome.settings, outcome.daemonset) if outcome.daemonset else None
+        self._tell_refusal(outcome)
         self._report(outcome, report, started)
+        self._look_again(outcome.plan, self.clock() - started)
 
     def _selections(self, settings: Settings | None) -> Iterator[Selection]:
         if self.settings.configmap:
             namespace, name = self.settings.configmap
             yield Selection(CONFIGMAPS, namespace, name)
         if settings:
-            yield Selection(DAEMONSETS, settings.namespace, settings.daemonset_name)
+            # All of them where that is allowed: nets and caches of earlier names are waited for as well.
+            rights = self.reconciler.rights(settings.namespace)
+            everything = rights.allow("watch", "daemonsets", group="apps")
+            yield Selection(DAEMONSETS, settings.namespace, "" if everything else settings.daemonset_name)
 
     def _schedule(self, settings: Settings) -> None:
         """Set the backstop: a look at everything each interval, in case a watch missed something."""
@@ -103,8 +115,7 @@ class Loop:
         self._failures += 1
         self.health.reconcile_problem = str(error)
         self.reconciler.forget()
-        self.timers.clear("retry")
-        self.timers.every(max(1, round(seconds))).seconds.do(self._retry).tag("retry")
+        self._wake_in(seconds, "retry")
         report.error(
             "reconcile_failed",
             error=type(error).__name__,
@@ -115,13 +126,41 @@ class Loop:
             duration_s=round(self.clock() - started, 3),
         )
 
-    def _retry(self) -> type[CancelJob]:
-        self.triggers.wake("retry")
+    def _look_again(self, plan: Plan, duration: float) -> None:
+        """Look again soon while something goes on; less often the longer it takes, and the dearer it is."""
+        now = self.clock()
+        if plan.pending != self._pending:
+            self._pending, self._pending_since = plan.pending, now
+        if plan.steps or plan.pending:
+            waiting = 0.0 if plan.steps else now - self._pending_since
+            pause = min(max(LOOK_AGAIN_SECONDS, waiting / 10), LOOK_AGAIN_AT_LEAST_SECONDS)
+            self._wake_in(max(pause, duration * 5), "progress")
+
+    def _wake_in(self, seconds: float, reason: str) -> None:
+        """Wake once, in whole seconds; a reason that waits already is put off."""
+        self.timers.clear(reason)
+        self.timers.every(max(1, round(seconds))).seconds.do(self._wake, reason).tag(reason)
+
+    def _wake(self, reason: str) -> type[CancelJob]:
+        self.triggers.wake(reason)
         return CancelJob
+
+    def _tell_refusal(self, outcome: Outcome) -> None:
+        """Say once that the API server refuses the newest settings, while the last good ones are in force."""
+        text = str(outcome.refusal or "")
+        if outcome.refusal and text != self._refusal:
+            log.warning(
+                "settings_refused",
+                problems=[str(problem) for problem in outcome.refusal.problems],
+                in_force="the last good settings",
+            )
+        self._refusal = text
+        if text:
+            self.health.settings_problem = text.replace("\n", "; ")
 
     def _report(self, outcome: Outcome, report: structlog.BoundLogger, started: float) -> None:
         progress, plan = outcome.progress, outcome.plan
-        news = bool(plan.steps) or progress != self._progress
+        news = bool(plan.steps) or progress != self._progress or self._pending != plan.pending
         self._progress = progress
         counts = (
             {
@@ -138,6 +177,7 @@ class Loop:
             "reconcile_done",
             plan=plan.summary,
             reasons=[reason for step in plan.steps for reason in step.reasons] or None,
+            pending=plan.pending or None,
             outcome="changed" if plan.steps else "unchanged",
             **counts,
             duration_s=round(self.clock() - started, 3),

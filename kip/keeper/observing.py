@@ -1,14 +1,20 @@
-"""Reading what a reconcile needs to know: settings, our Deployment, rights, platform, the cache."""
+"""Reading what a reconcile needs to know: settings, our Deployment, rights, platform, the cache, its pods."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kip.cluster.api import CONFIGMAPS, DAEMONSETS, DEPLOYMENTS, Cluster
+from kip.cluster.api import CONFIGMAPS, DAEMONSETS, DEPLOYMENTS, PODS, Cluster, Selection
 from kip.config.settings import Platform, Settings
-from kip.core.plan import Observed
+from kip.core.cache_pods import CachePod, read_cache_pods
+from kip.core.ownership import is_former_cache, is_our_net
 from kip.core.render import Owner
 from kip.core.rights import Rights
+from kip.core.stand_ins import pod_labels
+from kip.core.steps import Observed
 from kip.errors import Forbidden
+
+Manifest = dict[str, Any]
 
 OPENSHIFT_GROUP = "route.openshift.io"
 """Upstream's mark of OpenShift: this API group is served."""
@@ -22,18 +28,26 @@ class Deployment:
     scaled_to_zero: bool
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a cache is, or was before the settings changed."""
+
+    namespace: str
+    name: str
+
+
 def read_configmap(cluster: Cluster, namespace: str, name: str) -> dict[str, str]:
     """Return the data of a ConfigMap; one that does not exist says nothing."""
     found = cluster.get(CONFIGMAPS, namespace, name) or {}
     return dict(found.get("data") or {})
 
 
-def read_deployment(cluster: Cluster, settings: Settings) -> Deployment | None:
+def read_deployment(cluster: Cluster, namespace: str, name: str) -> Deployment | None:
     """Return our Deployment, None when there is none, none is named, or it may not be read."""
-    if not settings.deployment_name:
+    if not name:
         return None
     try:
-        found = cluster.get(DEPLOYMENTS, settings.namespace, settings.deployment_name)
+        found = cluster.get(DEPLOYMENTS, namespace, name)
     except Forbidden:
         return None  # without an owner the cache still works; it only has to be deleted by hand
     if found is None:
@@ -42,11 +56,39 @@ def read_deployment(cluster: Cluster, settings: Settings) -> Deployment | None:
     return Deployment(owner, scaled_to_zero=found["spec"].get("replicas", 1) == 0)
 
 
-def observe(cluster: Cluster, settings: Settings, rights: Rights) -> Observed:
-    """Read the cache and its owner."""
-    daemonset: dict[str, Any] | None = cluster.get(DAEMONSETS, settings.namespace, settings.daemonset_name)
-    deployment = read_deployment(cluster, settings)
-    return Observed(daemonset, deployment.owner if deployment else None, rights)
+def observe(cluster: Cluster, settings: Settings, rights: Rights, former: Iterable[Place] = ()) -> Observed:
+    """Read the cache, its owner, and the nets and former caches in its namespace.
+
+    `former` are places of the cache that this keeper remembers.
+    """
+    namespace, name = settings.namespace, settings.daemonset_name
+    daemonsets = _read_daemonsets(cluster, namespace, name, rights)
+    deployment = read_deployment(cluster, namespace, settings.deployment_name)
+    owner = deployment.owner if deployment else None
+    names = {place.name for place in former if place.namespace == namespace}
+    others = _others(daemonsets, Place(namespace, name), owner, names)
+    cache = next((found for found in daemonsets if found["metadata"]["name"] == name), None)
+    return Observed(cache, owner, rights, tuple(others))
+
+
+def observe_former(
+    cluster: Cluster, settings: Settings, namespace: str, rights: Rights, former: Iterable[Place]
+) -> tuple[Manifest, ...]:
+    """Return what is left of our cache in a namespace where it no longer belongs."""
+    deployment = read_deployment(cluster, namespace, settings.deployment_name)
+    owner = deployment.owner if deployment else None
+    names = {place.name for place in former if place.namespace == namespace}
+    daemonsets = _read_daemonsets(cluster, namespace, "", rights)
+    return tuple(_others(daemonsets, Place(namespace, ""), owner, names))
+
+
+def read_pods(cluster: Cluster, namespaces: Iterable[str]) -> tuple[CachePod, ...]:
+    """Read the pods of caches and nets."""
+    pods: list[CachePod] = []
+    for namespace in sorted(set(namespaces)):
+        for page in cluster.pages(Selection(PODS, namespace, labels=pod_labels())):
+            pods += read_cache_pods(page.items)
+    return tuple(pods)
 
 
 def detect_platform(cluster: Cluster, wanted: Platform) -> Platform:
@@ -54,3 +96,22 @@ def detect_platform(cluster: Cluster, wanted: Platform) -> Platform:
     if wanted is not Platform.AUTO:
         return wanted
     return Platform.OPENSHIFT if OPENSHIFT_GROUP in cluster.api_groups() else Platform.KUBERNETES
+
+
+def _read_daemonsets(cluster: Cluster, namespace: str, name: str, rights: Rights) -> tuple[Manifest, ...]:
+    """Return all DaemonSets of the namespace, or, where that is not allowed, the one of that name."""
+    if rights.allow("list", "daemonsets", group="apps"):
+        return cluster.list_all(Selection(DAEMONSETS, namespace)).items
+    found = cluster.get(DAEMONSETS, namespace, name) if name else None
+    return (found,) if found else ()
+
+
+def _others(
+    daemonsets: Iterable[Manifest], place: Place, owner: Owner | None, names: set[str]
+) -> Iterator[Manifest]:
+    for found in daemonsets:
+        metadata = found["metadata"]
+        if metadata["name"] == place.name or metadata.get("deletionTimestamp"):
+            continue
+        if is_our_net(found, owner, {place.name, *names}) or is_former_cache(found, owner, names):
+            yield found

@@ -1,65 +1,104 @@
 """One reconcile: observe, plan, apply, report."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from kip.cluster.api import DAEMONSETS, Cluster
+import structlog
+
+from kip.cluster.api import Cluster
 from kip.config.settings import Platform, Settings
-from kip.core.plan import Observed, Plan, make_plan, refresh_stamp
+from kip.core.plan import make_plan, needs_pods
 from kip.core.progress import Progress, read_progress
+from kip.core.refresh import refresh_stamp
 from kip.core.render import render
 from kip.core.rights import Rights
+from kip.core.rolling import limits_pulls
+from kip.core.stand_ins import holder_of, selector_of_lost_cache
+from kip.core.steps import Action, Observed, Plan, Wanted
+from kip.errors import Forbidden, Invalid, SettingsError
 from kip.keeper.applying import carry_out
-from kip.keeper.observing import detect_platform, observe
+from kip.keeper.observing import Place, detect_platform, observe, observe_former, read_pods
+from kip.keeper.validating import Validator
+from kip.keeper.waits import Waits
 
 Manifest = dict[str, Any]
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one reconcile did, and the cache as it was read before that."""
+    """What one reconcile did, and the cache as it was read before that.
+
+    `settings` are those that were followed: not the newest when the API server refuses these (`refusal`).
+    """
 
     plan: Plan
     progress: Progress | None
     daemonset: Manifest | None
+    settings: Settings
+    refusal: SettingsError | None = None
 
 
 @dataclass(slots=True)
 class Reconciler:
-    """Brings the cluster to what the settings say. Remembers only what saves requests.
+    """Brings the cluster to what the settings say. Remembers only what saves requests, and what it waits for.
 
-    `now` tells the time. Nothing is lost when the process ends at any point: the next one reads all it needs.
+    `now` tells the time, `clock` monotonic seconds, `home` is the keeper's own namespace ("" outside a
+    cluster). Nothing is lost when the process ends at any point: the next one reads all it needs.
     """
 
     cluster: Cluster
     now: Callable[[], datetime]
+    clock: Callable[[], float]
+    home: str = ""
     _rights: dict[str, Rights] = field(default_factory=dict)
     _platform: dict[Platform, Platform] = field(default_factory=dict)
-    _dry_run: tuple[Manifest, Manifest] | None = None
+    _former: set[Place] = field(default_factory=set)
+    _place: Place | None = None
+    _accepted: Settings | None = None
+    _net_refused: bool = False
+    _validator: Validator = field(init=False)
+    _waits: Waits = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._validator = Validator(self.cluster)
+        self._waits = Waits(self.clock)
 
     def reconcile(self, settings: Settings) -> Outcome:
-        """Do what is to be done, and say what that was. Raises ApiError and OwnershipError."""
-        observed, plan = self.look(settings)
+        """Do the next step, and say what that was. Raises ApiError, OwnershipError and SettingsError."""
+        self._waits.next_round()
+        refusal: SettingsError | None = None
+        try:
+            self._remember(settings)
+            observed, plan = self.look(settings)
+        except SettingsError as error:
+            if self._accepted is None or self._accepted == settings:
+                raise
+            settings, refusal = self._accepted, error
+            self._remember(settings)
+            observed, plan = self.look(settings)
+        self._accepted = settings
         if plan.steps:
-            self._dry_run = None  # what the server makes of a manifest is asked afresh after each change
-            carry_out(plan, self.cluster)
+            self._carry_out(plan)
         found = observed.daemonset
-        return Outcome(plan, read_progress(found) if found else None, found)
+        return Outcome(plan, read_progress(found) if found else None, found, settings, refusal)
 
     def look(self, settings: Settings) -> tuple[Observed, Plan]:
         """Observe and plan; nothing is changed."""
-        observed = observe(self.cluster, settings, self.rights(settings.namespace))
-        found = observed.daemonset
-        wanted = render(
-            settings,
-            platform=self._platform_of(settings),
-            owner=observed.owner,
-            refreshed_at=refresh_stamp(settings, found, self.now()),
-            selector=found["spec"]["selector"].get("matchLabels") if found else None,
-        )
-        return observed, make_plan(wanted, self._expected(wanted), observed)
+        rights = self.rights(settings.namespace)
+        observed = observe(self.cluster, settings, rights, self._former)
+        for namespace in self._former_namespaces(settings):
+            left = observe_former(self.cluster, settings, namespace, self.rights(namespace), self._former)
+            observed = replace(observed, others=observed.others + left)
+        observed = replace(observed, net_refused=self._net_refused)
+        wanted = self._wanted(settings, observed)
+        if needs_pods(wanted, observed) and rights.allow("list", "pods"):
+            places = {settings.namespace, *(other["metadata"]["namespace"] for other in observed.others)}
+            observed = replace(observed, pods=read_pods(self.cluster, places))
+        return observed, make_plan(wanted, observed, self._waits)
 
     def rights(self, namespace: str) -> Rights:
         """Return the rights in `namespace`, asked for once until `forget`."""
@@ -71,16 +110,60 @@ class Reconciler:
         """Ask again for rights, platform and defaults at the next reconcile."""
         self._rights.clear()
         self._platform.clear()
-        self._dry_run = None
+        self._validator.forget()
+        self._net_refused = False
+
+    def _wanted(self, settings: Settings, observed: Observed) -> Wanted:
+        found = observed.daemonset
+        platform = self._platform_of(settings)
+        stamp = refresh_stamp(settings, found, self.now())
+        if found:
+            selector = found["spec"]["selector"].get("matchLabels")
+        else:
+            selector = selector_of_lost_cache(observed.others, settings.daemonset_name)
+
+        def rendered(chosen: Settings) -> Manifest:
+            return render(
+                chosen, platform=platform, owner=observed.owner, refreshed_at=stamp, selector=selector
+            )
+
+        accepted, cache = self._validator.accept(settings, rendered)
+        if not limits_pulls(accepted.max_surge):
+            return Wanted(cache)
+        holder = self._validator.target(holder_of(cache.manifest, adopts=found is None))
+        return Wanted(cache, holder, accepted.max_surge)
+
+    def _carry_out(self, plan: Plan) -> None:
+        try:
+            carry_out(plan, self.cluster)
+        except (Forbidden, Invalid) as error:
+            if plan.steps[0].action is not Action.SPREAD:
+                raise
+            # A quota or a policy. The cache has to change all the same, as well as it can.
+            self._net_refused = True
+            log.warning(
+                "net_refused",
+                error=str(error),
+                consequence="images of pods that are not ready are let go of for seconds while they change",
+                remedy="let the keeper create a second DaemonSet whose containers request nothing",
+            )
+        else:
+            # What the server makes of a manifest is asked afresh after each change.
+            self._validator.forget()
+
+    def _remember(self, settings: Settings) -> None:
+        """Note where the cache is, so that it is found when its name or namespace changes."""
+        place = Place(settings.namespace, settings.daemonset_name)
+        if self._place and self._place != place:
+            self._former.add(self._place)
+        self._former.discard(place)
+        self._place = place
+
+    def _former_namespaces(self, settings: Settings) -> list[str]:
+        places = {place.namespace for place in self._former} | {self.home}
+        return sorted(places - {"", settings.namespace})
 
     def _platform_of(self, settings: Settings) -> Platform:
         if settings.platform not in self._platform:
             self._platform[settings.platform] = detect_platform(self.cluster, settings.platform)
         return self._platform[settings.platform]
-
-    def _expected(self, wanted: Manifest) -> Manifest:
-        """Return what the API server would make of `wanted`: it validates, and fills in the defaults."""
-        if self._dry_run is None or self._dry_run[0] != wanted:
-            namespace = wanted["metadata"]["namespace"]
-            self._dry_run = wanted, self.cluster.create(DAEMONSETS, namespace, wanted, dry_run=True)
-        return self._dry_run[1]

@@ -17,7 +17,7 @@ from kip.core.ownership import stranger
 from kip.errors import KipError
 from kip.keeper.live_settings import LiveSettings
 from kip.keeper.loop import TICK_SECONDS, Loop
-from kip.keeper.observing import read_deployment
+from kip.keeper.observing import observe, read_deployment
 from kip.keeper.reconcile import Reconciler
 from kip.keeper.triggers import Triggers, Watches
 from kip.observe.health import Health
@@ -52,7 +52,7 @@ def run(cluster: Cluster, environment: Mapping[str, str], *, pod_namespace: str,
     triggers, random = Triggers(), Random()  # noqa: S311 - spreads retries, guards nothing
     loop = Loop(
         settings=settings,
-        reconciler=Reconciler(cluster, _now),
+        reconciler=Reconciler(cluster, _now, time.monotonic, pod_namespace),
         triggers=triggers,
         watches=Watches(cluster, triggers, time.monotonic, random),
         health=health,
@@ -94,16 +94,18 @@ def farewell(cluster: Cluster, settings: Settings | None) -> str:
     if settings is None:
         return "none"
     try:
-        deployment = read_deployment(cluster, settings)
+        deployment = read_deployment(cluster, settings.namespace, settings.deployment_name)
         if deployment is None or not deployment.scaled_to_zero:
             return "kept"
-        found = cluster.get(DAEMONSETS, settings.namespace, settings.daemonset_name)
-        if found is None or stranger(found, deployment.owner):
-            return "none of ours"
-        cluster.delete(DAEMONSETS, settings.namespace, settings.daemonset_name, uid=found["metadata"]["uid"])
+        observed = observe(cluster, settings, cluster.rights(settings.namespace))
+        found = observed.daemonset
+        ours = [found] if found and not stranger(found, observed.owner) else []
+        for daemonset in [*ours, *observed.others]:
+            metadata = daemonset["metadata"]
+            cluster.delete(DAEMONSETS, metadata["namespace"], metadata["name"], uid=metadata["uid"])
     except KipError as error:
         return f"kept, as the API server could not be asked: {error}"
-    return "deleted, as the Deployment was scaled to 0"
+    return "deleted, as the Deployment was scaled to 0" if ours else "none of ours"
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:

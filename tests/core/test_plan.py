@@ -4,9 +4,10 @@ from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from samples import OWNER, manifest, settings, stored, upstream_cache
+from samples import COMPLETE, OWNER, manifest, settings, stored, upstream_cache
 
-from kip.core.plan import Action, Observed, last_refresh, make_plan, refresh_due, refresh_stamp
+from kip.core.plan import Action, Observed, Target, Wanted, make_plan
+from kip.core.refresh import last_refresh, refresh_due, refresh_stamp
 from kip.core.render import REFRESHED_AT, Owner
 from kip.core.rights import Rights, Rule
 
@@ -15,7 +16,8 @@ CREATED = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)  # as samples.stored says
 
 
 def plan(wanted, found, rights=PATCH, owner=OWNER):
-    return make_plan(wanted, wanted, Observed(found, owner, rights))
+    found = found and {"status": COMPLETE, **found}
+    return make_plan(Wanted(Target(wanted, wanted)), Observed(found, owner, rights), lambda _: 0.0)
 
 
 def step(wanted, found, rights=PATCH):
@@ -36,7 +38,8 @@ def test_what_the_api_server_adds_by_itself_is_no_difference():
     expected["spec"]["template"]["spec"]["schedulerName"] = "default-scheduler"
     found = stored(expected)
 
-    assert make_plan(manifest(), expected, Observed(found, OWNER, PATCH)).steps == ()
+    seen = Observed(found, OWNER, PATCH)
+    assert make_plan(Wanted(Target(manifest(), expected)), seen, lambda _: 0.0).steps == ()
 
 
 @pytest.mark.parametrize(("rights", "action"), [(PATCH, Action.APPLY), (Rights(), Action.REPLACE)])

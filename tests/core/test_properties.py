@@ -6,10 +6,10 @@ from copy import deepcopy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from samples import OWNER, settings, stored
+from samples import COMPLETE, OWNER, settings, stored
 
 from kip.config.settings import Platform, Settings
-from kip.core.plan import Observed, make_plan
+from kip.core.plan import Observed, Plan, Target, Wanted, make_plan
 from kip.core.render import render
 from kip.core.rights import Rights
 
@@ -34,6 +34,12 @@ everything = some.builds(
 )
 
 
+def plan(wanted: dict, found: dict) -> Plan:
+    seen = Observed(found | {"status": COMPLETE}, OWNER, Rights())
+    budget = str(wanted["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"])
+    return make_plan(Wanted(Target(wanted, wanted), budget=budget), seen, lambda _: 0.0)
+
+
 def rendered(chosen: Settings) -> dict:
     return render(chosen, platform=Platform.KUBERNETES, owner=OWNER)
 
@@ -54,7 +60,7 @@ def test_every_image_has_one_container_in_the_order_of_the_list(chosen):
 @given(everything)
 def test_after_apply_the_plan_is_empty(chosen):
     wanted = rendered(chosen)
-    assert make_plan(wanted, wanted, Observed(stored(wanted), OWNER, Rights())).steps == ()
+    assert plan(wanted, stored(wanted)).steps == ()
 
 
 @given(everything, some.data())
@@ -63,7 +69,7 @@ def test_any_change_of_the_spec_is_noticed(chosen, data):
     found = stored(wanted)
     place, key = data.draw(some.sampled_from([*leaves(found["spec"])]))
     place[key] = "changed by somebody"
-    assert make_plan(wanted, wanted, Observed(found, OWNER, Rights())).steps
+    assert plan(wanted, found).steps
 
 
 def leaves(value):
@@ -78,9 +84,9 @@ def leaves(value):
 @given(everything, everything)
 def test_what_one_plan_writes_satisfies_the_next(before, after):
     found = stored(rendered(before))
-    plan = make_plan(rendered(after), rendered(after), Observed(found, OWNER, Rights()))
-    now = deepcopy(found) | {"spec": plan.steps[0].spec if plan.steps else found["spec"]}
-    assert make_plan(rendered(after), rendered(after), Observed(now, OWNER, Rights())).steps == ()
+    first = plan(rendered(after), found)
+    now = deepcopy(found) | {"spec": first.steps[0].spec if first.steps else found["spec"]}
+    assert plan(rendered(after), now).steps == ()
 
 
 def test_the_property_of_changes_looks_at_every_leaf():

@@ -124,7 +124,7 @@ def test_on_openshift_the_platform_gives_the_ids(place, field):
     ("values", "path", "value"),
     [
         ({"DAEMONSET_ANNOTATIONS": "a=1"}, "metadata.annotations", {"a": "1"}),
-        ({"DAEMONSET_ANNOTATIONS": "a=1"}, "spec.template.metadata.annotations", None),
+        ({"DAEMONSET_ANNOTATIONS": "a=1"}, "spec.template.metadata.annotations.a", None),
         ({"DAEMONSET_NAME": "other"}, "metadata.name", "other"),
         ({"NAMESPACE": "elsewhere"}, "metadata.namespace", "elsewhere"),
         ({"NODE_SELECTOR": "a=b"}, f"{POD}.nodeSelector", {"kubernetes.io/os": "linux", "a": "b"}),

@@ -1,5 +1,6 @@
 """One reconcile: what it writes, and what it leaves alone."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -7,9 +8,9 @@ from fakes import EVERYTHING, FakeCluster, deployment
 from samples import OWNER, settings, upstream_cache
 
 from kip.core.plan import Action
-from kip.core.render import REFRESHED_AT, Owner
+from kip.core.render import REFRESHED_AT, UPSTREAM_LABELS, Owner
 from kip.core.rights import Rights, Rule
-from kip.errors import Conflict, Invalid, OwnershipError, Unreachable
+from kip.errors import Conflict, Invalid, OwnershipError, SettingsError, Unreachable
 from kip.keeper.reconcile import Reconciler
 
 NOW = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
@@ -19,7 +20,7 @@ UPSTREAMS = Rights(
 
 
 def keeping(cluster: FakeCluster, now: datetime = NOW) -> Reconciler:
-    return Reconciler(cluster, lambda: now)
+    return Reconciler(cluster, lambda: now, lambda: 0.0)
 
 
 def kept(*objects, rights=EVERYTHING, **values) -> FakeCluster:
@@ -58,7 +59,7 @@ def test_an_idle_reconcile_is_two_requests():
         keeper.reconcile(chosen)
     before = len(cluster.calls)
     keeper.reconcile(chosen)
-    assert cluster.calls[before:] == ["get daemonsets", "get deployments"]
+    assert cluster.calls[before:] == ["list daemonsets", "get deployments"]
 
 
 @pytest.mark.parametrize("rights", [EVERYTHING, UPSTREAMS], ids=["patch", "no patch"])
@@ -93,11 +94,21 @@ def test_an_upstream_cache_keeps_its_selector():
 
 
 def test_without_patch_the_pods_are_orphaned_before_the_new_cache_adopts_them():
-    cluster = kept(upstream_cache(owner=None), rights=UPSTREAMS)
-    assert [call for call in cluster.calls if call.split()[0] in {"delete", "create"}] == [
+    cluster = kept(rights=UPSTREAMS)
+    before = len(cluster.calls)
+    keeping(cluster).reconcile(settings("new=registry.example/new:1.0.0"))
+    assert [call for call in cluster.calls[before:] if call.split()[0] in {"delete", "create"}] == [
         "delete daemonsets",
         "create daemonsets",
     ]
+
+
+def test_before_a_selector_of_upstreams_is_let_go_of_a_net_remembers_it():
+    cluster = kept(upstream_cache(owner=None), rights=UPSTREAMS)
+    nets = [found for (_, _, name), found in cluster.objects.items() if "-net-" in name]
+    assert json.loads(nets[0]["metadata"]["annotations"]["kip.dev/selector"]) == {
+        "matchLabels": UPSTREAM_LABELS
+    }
 
 
 def test_a_container_that_somebody_added_is_removed():
@@ -112,7 +123,7 @@ def test_a_due_refresh_is_stamped_on_the_pods():
     cluster = kept()
     keeping(cluster, datetime(2026, 11, 21, 9, 0, tzinfo=UTC)).reconcile(settings())
     annotations = cluster.daemonset()["spec"]["template"]["metadata"]["annotations"]
-    assert annotations == {REFRESHED_AT: "2026-11-21T09:00:00Z"}
+    assert annotations[REFRESHED_AT] == "2026-11-21T09:00:00Z"
 
 
 def test_a_refresh_that_is_not_due_changes_nothing():
@@ -136,7 +147,7 @@ def test_what_the_api_server_refuses_is_never_begun():
     cluster = kept()
     before = len(cluster.writes)
     cluster.failures["dry-run daemonsets"] = [Invalid("no")]
-    with pytest.raises(Invalid):
+    with pytest.raises(SettingsError):
         keeping(cluster).reconcile(settings("new=registry.example/new:1.0.0"))
     assert len(cluster.writes) == before
 

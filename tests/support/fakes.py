@@ -1,9 +1,12 @@
 """An API server in memory, as far as the keeper uses one. What the real one would refuse, it refuses."""
 
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
-from kip.cluster.api import CONFIGMAPS, DAEMONSETS, DEPLOYMENTS, Resource
+from samples import COMPLETE
+
+from kip.cluster.api import CONFIGMAPS, DAEMONSETS, DEPLOYMENTS, Listing, Resource, Selection
 from kip.core.rights import Rights, Rule
 from kip.errors import Conflict, Invalid, KipError
 
@@ -39,6 +42,15 @@ class FakeCluster:
     def get(self, resource: Resource, namespace: str, name: str) -> dict | None:
         self._record("get", resource)
         return deepcopy(self.objects.get((resource.kind, namespace, name)))
+
+    def list_all(self, selection: Selection) -> Listing:
+        self._record("list", selection.resource)
+        kind, namespace = selection.resource.kind, selection.namespace
+        found = [item for key, item in self.objects.items() if key[:2] == (kind, namespace)]
+        return Listing(tuple(deepcopy(found)), str(self._count))
+
+    def pages(self, selection: Selection) -> Iterator[Listing]:
+        yield self.list_all(selection)
 
     def create(self, resource: Resource, namespace: str, manifest: dict, *, dry_run: bool = False) -> dict:
         self._record("dry-run" if dry_run else "create", resource)
@@ -122,7 +134,8 @@ class FakeCluster:
             "resourceVersion": str(self._count),
             "managedFields": [*(item for item in known.get("managedFields", ()) if item != entry), entry],
         }
-        self.objects[key] = {**before, **deepcopy(wanted), "metadata": metadata}
+        # Its controller and its kubelets are quick.
+        self.objects[key] = {**before, **deepcopy(wanted), "metadata": metadata, "status": COMPLETE}
         return self.objects[key]
 
 

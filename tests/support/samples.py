@@ -5,6 +5,16 @@ from copy import deepcopy
 from kip.config.settings import Platform, Settings, read_settings
 from kip.core.render import Owner, render
 
+COMPLETE = {
+    "desiredNumberScheduled": 3,
+    "currentNumberScheduled": 3,
+    "updatedNumberScheduled": 3,
+    "numberReady": 3,
+    "numberAvailable": 3,
+    "observedGeneration": 99,
+}
+"""The status of a DaemonSet whose three nodes each run its newest pod."""
+
 OWNER = Owner("kubernetes-image-puller", "7b0e7a5e-5d0c-4f4c-9a58-2a0f8e1c4d11")
 IMAGES = "tools=registry.example/tools:1.4.2;ide=registry.example/ide:next"
 

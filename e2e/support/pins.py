@@ -1,0 +1,60 @@
+"""The pin observer as tests use it: `with witness(namespace) as pins: ...; pins.want(...); pins.lost()`."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from realcluster import eventually
+
+OBSERVER = Path(__file__).with_name("pin_observer.py")
+
+
+class Pins:
+    """Talks to the observer's process."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def want(self, images: Iterable[str]) -> None:
+        """From now on these images must not lose a pin that they have."""
+        self._ask({"want": sorted(images)})
+
+    def report(self) -> dict[str, Any]:
+        """Return everything the observer knows."""
+        return self._ask({"report": True})
+
+    def everywhere(self, images: Iterable[str], nodes: Iterable[str]) -> bool:
+        """Whether each of these nodes has each of these images pinned."""
+        pinned = self.report()["pinned"]
+        return all(set(images) <= set(pinned.get(node, ())) for node in nodes)
+
+    def wait_for(self, images: Iterable[str], nodes: Iterable[str], *, seconds: float = 90) -> None:
+        """Wait until each of these nodes has each of these images pinned."""
+        chosen, places = list(images), list(nodes)
+        eventually(lambda: self.everywhere(chosen, places), f"{chosen} pinned on {places}", seconds=seconds)
+
+    def lost(self) -> dict[str, dict[str, float]]:
+        """Return the unpinned seconds by image and node: empty when nothing was ever lost."""
+        return self.report()["seconds"]
+
+    def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(command) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+
+@contextmanager
+def witness(*namespaces: str) -> Iterator[Pins]:
+    """Start an observer of these namespaces, and end it."""
+    command = [sys.executable, str(OBSERVER), *namespaces]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield Pins(process)
+        finally:
+            process.kill()

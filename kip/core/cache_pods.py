@@ -1,0 +1,72 @@
+"""The cache pods, as far as pins depend on them: small values, so that thousands fit into memory."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from sys import intern
+from typing import Any
+
+from kip.core.render import TEMPLATE
+from kip.core.status import STARTING, fault_of, node_of
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CachePod:
+    """One pod of a cache or of a net.
+
+    `owner` is the uid of its DaemonSet, `template` the fingerprint of the template that it was made from
+    ("" for none of kip's), `pins` the images whose containers run in it. `settled`: nothing is being pulled
+    or started, each container runs or has failed. `started`: its kubelet knows it. `homeless`: it finds no
+    place on its node. `silent`: its node has ceased to report.
+    """
+
+    node: str
+    owner: str
+    template: str
+    ready: bool
+    settled: bool
+    started: bool
+    homeless: bool
+    silent: bool
+    pins: frozenset[str]
+
+
+def read_cache_pods(pods: Iterable[Manifest]) -> tuple[CachePod, ...]:
+    """Read pods. One that is being deleted is left out: its pins go with it."""
+    shared: dict[frozenset[str], frozenset[str]] = {}  # thousands of nodes, a handful of different sets
+    return tuple(_read(pod, shared) for pod in pods if not pod["metadata"].get("deletionTimestamp"))
+
+
+def _read(pod: Manifest, shared: dict[frozenset[str], frozenset[str]]) -> CachePod:
+    metadata, status = pod["metadata"], pod.get("status") or {}
+    conditions = {item["type"]: item["status"] for item in status.get("conditions") or ()}
+    containers = status.get("containerStatuses") or ()
+    running = {item["name"] for item in containers if "running" in (item.get("state") or {})}
+    pins = frozenset(intern(item["image"]) for item in pod["spec"]["containers"] if item["name"] in running)
+    ready = conditions.get("Ready") == "True"
+    return CachePod(
+        node=intern(node_of(pod)),
+        owner=intern(_controller(metadata)),
+        template=intern((metadata.get("annotations") or {}).get(TEMPLATE, "")),
+        ready=ready,
+        settled=ready or _is_settled(containers),
+        started=bool(status.get("startTime")),
+        homeless=conditions.get("PodScheduled") == "False",
+        # When a node stops reporting, the control plane takes Ready away, but nobody changes the containers.
+        silent=not ready and bool(containers) and all(item.get("ready") for item in containers),
+        pins=shared.setdefault(pins, pins),
+    )
+
+
+def _controller(metadata: Manifest) -> str:
+    owners = metadata.get("ownerReferences") or ()
+    return next((str(owner["uid"]) for owner in owners if owner.get("controller")), "")
+
+
+def _is_settled(containers: Iterable[Manifest]) -> bool:
+    """Whether each container runs or has failed; the first pull of an image is neither."""
+    states = [item.get("state") or {} for item in containers]
+    return bool(states) and all(
+        "running" in state or fault_of({"state": state})[0] not in STARTING for state in states
+    )

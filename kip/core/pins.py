@@ -1,0 +1,88 @@
+"""Which node would lose which image: what the plan asks before it gives up any pod.
+
+All of it is per node, as one bad node must not decide for the others. `Pins` maps nodes to images.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+
+from kip.core.cache_pods import CachePod
+
+Images = frozenset[str]
+Pins = dict[str, Images]
+
+
+def endangered(pods: Iterable[CachePod], cache: str, images: Images, *, by_any_roll: bool) -> Pins:
+    """Return the pins that a roll of the cache (its uid) would give up before their successors stand.
+
+    A node with one pod that is Ready is safe, as the surge keeps that pod until its successor is Ready; with
+    `by_any_roll` no node is.
+    """
+    found: Pins = {}
+    for node, group in _by_node(pod for pod in pods if pod.owner == cache).items():
+        safe = not by_any_roll and len(group) == 1 and group[0].ready
+        held = _pins(pod for pod in group if not pod.silent) & images
+        if held and not safe:
+            found[node] = held
+    return found
+
+
+def without(pins: Pins, pods: Iterable[CachePod], holders: Collection[str]) -> Pins:
+    """Return what of `pins` is not held by pods of `holders` (uids of DaemonSets)."""
+    held = _by_node(pod for pod in pods if pod.owner in holders)
+    rest = {node: images - _pins(held.get(node, ())) for node, images in pins.items()}
+    return {node: images for node, images in rest.items() if images}
+
+
+def still_needed(
+    pods: tuple[CachePod, ...],
+    stand_in: str,
+    *,
+    cache: str,
+    template: str,
+    images: Images,
+    others: Collection[str],
+    counted: bool,
+    given_up: Callable[[str], bool],
+) -> Pins:
+    """Return what would be lost if the DaemonSet `stand_in` went now: it holds it, and nobody else for sure.
+
+    For sure means: a pod of the cache that is Ready, or made from its newest template; or one of the `others`
+    that stay. `counted`: every node that the cache selects has a pod of it, so that a node without one is no
+    longer wanted. `given_up` tells of a node whose kubelet has not taken up its cache pod for long.
+    """
+    cached = _by_node(pod for pod in pods if pod.owner == cache)
+    needed: Pins = {}
+    for node, group in _by_node(pod for pod in pods if pod.owner == stand_in and not pod.silent).items():
+        successors = cached.get(node, [])
+        if not successors and counted:
+            continue
+        if successors and not any(pod.started or pod.homeless for pod in successors) and given_up(node):
+            continue
+        sure = _pins(pod for pod in successors if pod.ready or pod.template == template)
+        if held := (_pins(group) & images) - sure:
+            needed[node] = held
+    return without(needed, pods, others)
+
+
+def homeless_nodes(pods: Iterable[CachePod], cache: str) -> set[str]:
+    """Return the nodes on which a pod of the cache finds no place."""
+    return {pod.node for pod in pods if pod.owner == cache and pod.homeless}
+
+
+def stalled_nodes(pods: Iterable[CachePod], cache: str, template: str) -> int:
+    """Return on how many nodes the newest pod is not Ready, but pulls nothing either: it waits for a cure."""
+    groups = _by_node(pod for pod in pods if pod.owner == cache and pod.template == template)
+    return sum(
+        all(not pod.ready and (pod.settled or pod.homeless) for pod in group) for group in groups.values()
+    )
+
+
+def _by_node(pods: Iterable[CachePod]) -> dict[str, list[CachePod]]:
+    groups: dict[str, list[CachePod]] = {}
+    for pod in pods:
+        groups.setdefault(pod.node, []).append(pod)
+    return groups
+
+
+def _pins(pods: Iterable[CachePod]) -> Images:
+    return frozenset().union(*(pod.pins for pod in pods))
