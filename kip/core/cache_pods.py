@@ -15,7 +15,7 @@ Manifest = dict[str, Any]
 class CachePod:
     """One pod of a cache or of a net.
 
-    `owner` is the uid of its DaemonSet, `template` the fingerprint of the template that it was made from
+    `owner` is the uid of its DaemonSet, `born` its creationTimestamp, `template` the fingerprint of the template that it was made from
     ("" for none of kip's), `pins` the images whose containers run in it. `settled`: nothing is being pulled
     or started, each container runs or has failed. `started`: its kubelet knows it. `homeless`: it finds no
     place on its node. `silent`: its node has ceased to report.
@@ -23,6 +23,7 @@ class CachePod:
 
     node: str
     owner: str
+    born: str
     template: str
     ready: bool
     settled: bool
@@ -48,6 +49,7 @@ def _read(pod: Manifest, shared: dict[frozenset[str], frozenset[str]]) -> CacheP
     return CachePod(
         node=intern(node_of(pod)),
         owner=intern(_controller(metadata)),
+        born=metadata.get("creationTimestamp", ""),
         template=intern((metadata.get("annotations") or {}).get(TEMPLATE, "")),
         ready=ready,
         settled=ready or _is_settled(containers),

@@ -14,14 +14,13 @@ Pins = dict[str, Images]
 def endangered(pods: Iterable[CachePod], cache: str, images: Images, *, by_any_roll: bool) -> Pins:
     """Return the pins that a roll of the cache (its uid) would give up before their successors stand.
 
-    A node with one pod that is Ready is safe, as the surge keeps that pod until its successor is Ready; with
-    `by_any_roll` no node is.
+    A node whose oldest pod is Ready and holds all that is held there is safe, as the surge keeps that pod
+    until its successor is Ready; with `by_any_roll` no node is.
     """
     found: Pins = {}
     for node, group in _by_node(pod for pod in pods if pod.owner == cache).items():
-        safe = not by_any_roll and len(group) == 1 and group[0].ready
         held = _pins(pod for pod in group if not pod.silent) & images
-        if held and not safe:
+        if held and (by_any_roll or not _outlives(group, held)):
             found[node] = held
     return found
 
@@ -75,6 +74,13 @@ def stalled_nodes(pods: Iterable[CachePod], cache: str, template: str) -> int:
     return sum(
         all(not pod.ready and (pod.settled or pod.homeless) for pod in group) for group in groups.values()
     )
+
+
+def _outlives(group: list[CachePod], held: Images) -> bool:
+    """Whether the pod that the controller keeps through a roll holds it all: the oldest, if it is Ready."""
+    oldest, *others = sorted(group, key=lambda pod: pod.born)
+    older = all(pod.born > oldest.born for pod in others)
+    return older and oldest.ready and held <= oldest.pins
 
 
 def _by_node(pods: Iterable[CachePod]) -> dict[str, list[CachePod]]:

@@ -1,0 +1,179 @@
+"""Whatever is changed, in whatever order, wherever the keeper is killed: no pin is lost that is still wanted."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from fakes import EVERYTHING
+from hypothesis import HealthCheck, given, note
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as some
+from samples import settings
+from simulation import Simulation
+
+from kip.core.rights import Rights, Rule
+from kip.core.stand_ins import images_of
+from kip.errors import KipError
+from kip.keeper.reconcile import Reconciler
+
+UPSTREAMS = Rights(
+    (
+        Rule(
+            frozenset({"create", "delete", "get", "list", "watch"}),
+            frozenset({"apps"}),
+            frozenset({"daemonsets", "deployments"}),
+            frozenset(),
+        ),
+    )
+)
+RIGHTS = {"kip's": EVERYTHING, "upstream's": UPSTREAMS}
+GOOD = ["a", "b", "c", "d"]
+EPOCH = datetime(2026, 11, 21, 8, tzinfo=UTC)
+
+
+class Killed(BaseException):
+    """The keeper's process ends here."""
+
+
+@dataclass
+class World:
+    """A simulated cluster, one keeper in it, and a witness of every pin."""
+
+    cluster: Simulation
+    names: list[str] = field(default_factory=lambda: ["a"])
+    values: dict[str, str] = field(default_factory=dict)
+    returning: set[str] = field(default_factory=set)
+    lost: list[tuple] = field(default_factory=list)
+    kill_after: int = -1
+    keeper: Reconciler | None = None
+    _held: set = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.cluster.watcher = self.witness
+        record = self.cluster._record
+
+        def recorded(verb, resource):
+            if verb in {"create", "apply", "patch", "delete", "orphan"} and self.kill_after >= 0:
+                if self.kill_after == 0:
+                    self.kill_after = -1
+                    raise Killed
+                self.kill_after -= 1
+            record(verb, resource)
+
+        self.cluster._record = recorded
+
+    def wanted(self) -> set[str]:
+        return {image(name) for name in self.names} - self.returning
+
+    def witness(self) -> None:
+        cache = self.cluster.daemonset(self.values.get("DAEMONSET_NAME", "kubernetes-image-puller"))
+        self.returning -= images_of(cache) if cache else set()
+        wanted, pins = self.wanted(), self.cluster.pins()
+        held = {(node, item) for node, images in pins.items() for item in images & wanted}
+        gone = {key for key in self._held - held if key[1] in wanted}
+        if gone:
+            self.lost.append((self.cluster.time, sorted(gone)))
+        self._held = held
+
+    def second(self) -> None:
+        """Let the keeper look once, and a second pass."""
+        self.keeper = self.keeper or Reconciler(
+            self.cluster,
+            lambda: EPOCH + timedelta(seconds=self.cluster.time),
+            lambda: float(self.cluster.time),
+        )
+        listed = ";".join(f"{name}={image(name)}" for name in self.names)
+        chosen = settings(listed, REFRESH="never", DEPLOYMENT_NAME="kubernetes-image-puller", **self.values)
+        try:
+            self.keeper.reconcile(chosen)
+        except Killed:
+            self.keeper = None
+        except KipError as error:
+            note(f"{self.cluster.time}: {error}")
+        self.witness()
+        self.cluster.tick()
+
+    def edit(self, names: list[str], **values: str) -> None:
+        """Change the settings. What was not wanted a moment ago may be on its way out: it counts when listed."""
+        self.returning |= {image(name) for name in set(names) - set(self.names)}
+        self.names, self.values = names, {**self.values, **values}
+        self._held = {key for key in self._held if key[1] in self.wanted()}
+
+    def run(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.second()
+
+    def daemonsets(self) -> list[str]:
+        return [name for kind, _, name in self.cluster.objects if kind == "DaemonSet"]
+
+
+def image(name: str) -> str:
+    return f"registry.example/{name}:1.0.0"
+
+
+def world(rights: str, nodes: int = 3) -> World:
+    return World(Simulation(nodes, RIGHTS[rights]))
+
+
+lists = some.lists(some.sampled_from([*GOOD, "bad"]), min_size=1, max_size=5, unique=True).filter(
+    lambda names: names != ["bad"]
+)
+changes = some.one_of(
+    some.tuples(some.just("edit"), lists),
+    some.tuples(some.just("limit"), some.sampled_from(["20Mi", "24Mi", "28Mi"])),
+    some.tuples(some.just("surge"), some.sampled_from(["100%", "1", "50%"])),
+    some.tuples(some.just("kill"), some.integers(0, 4)),
+    some.tuples(some.just("registry"), some.booleans()),
+    some.tuples(some.just("wait"), some.integers(0, 12)),
+    some.tuples(some.just("name"), some.sampled_from(["kubernetes-image-puller", "other"])),
+)
+
+
+@pytest.mark.parametrize("rights", RIGHTS)
+@given(script=some.lists(changes, min_size=1, max_size=12))
+@hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+def test_no_change_loses_a_pin(rights, script):
+    it = world(rights)
+    it.run(8)
+    for what, value in script:
+        match what:
+            case "edit":
+                it.edit(value)
+            case "limit":
+                it.edit(it.names, CACHING_MEMORY_LIMIT=value)
+            case "surge":
+                it.edit(it.names, MAX_SURGE=value)
+            case "kill":
+                it.kill_after = value
+            case "registry":
+                it.cluster.registry_away = value
+            case "wait":
+                it.run(value)
+            case "name":
+                it.edit(it.names, DAEMONSET_NAME=value)
+        it.second()
+    it.run(60)
+    assert it.lost == []
+
+
+@pytest.mark.parametrize("rights", RIGHTS)
+@given(script=some.lists(changes, min_size=1, max_size=8))
+@hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40)
+def test_after_all_changes_every_good_image_is_everywhere(rights, script):
+    it = world(rights)
+    for what, value in script:
+        match what:
+            case "edit":
+                it.edit(value)
+            case "kill":
+                it.kill_after = value
+            case "wait":
+                it.run(value)
+            case "name":
+                it.edit(it.names, DAEMONSET_NAME=value)
+            case _:
+                pass
+        it.second()
+    it.run(120)
+    good = {image(name) for name in it.names if name != "bad"}
+    assert all(good <= images for images in it.cluster.pins().values())

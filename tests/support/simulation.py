@@ -1,0 +1,308 @@
+"""A cluster in memory in which DaemonSets have pods: the rules of its controller and of kubelets, a tick a second.
+
+Source of the rules: pkg/controller/daemon of Kubernetes 1.36 (manage, rollingUpdate, IsPodUpdated) and the
+kubelet's order of work (init container, then containers one by one; a failed pull does not stop the next).
+What is left out: the scheduler's resources (a node has room for a number of pods), back-off times.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any
+
+from fakes import FakeCluster, deployment
+
+from kip.cluster.api import Listing, Resource, Selection
+from kip.core.rights import Rights
+
+GENERATION = "deprecated.daemonset.template.generation"
+STARTED, RUNNING, FAILING = "started", "running", "failing"
+
+
+@dataclass(eq=False)
+class Pod:
+    """One pod: what it was made from, and how far its kubelet is with it."""
+
+    name: str
+    owner: str
+    node: str
+    template: dict
+    revision: str
+    generation: str
+    born: int
+    bound: bool = False
+    started: bool = False
+    going: bool = False
+    containers: dict[str, str] = field(default_factory=dict)
+    """Name of a container -> running or failing; one that is not here has not been begun."""
+
+    @property
+    def specs(self) -> list[dict]:
+        return self.template["spec"]["containers"]
+
+    @property
+    def ready(self) -> bool:
+        return all(self.containers.get(item["name"]) == RUNNING for item in self.specs)
+
+    @property
+    def pins(self) -> set[str]:
+        running = {name for name, state in self.containers.items() if state == RUNNING}
+        return set() if self.going else {item["image"] for item in self.specs if item["name"] in running}
+
+    def manifest(self) -> dict:
+        labels = {**self.template["metadata"]["labels"], "pod-template-generation": self.generation}
+        owners = [{"uid": self.owner, "controller": True}] if self.owner else []
+        states: dict[str, Any] = {RUNNING: {"running": {}}, FAILING: {"waiting": {"reason": "ErrImagePull"}}}
+        starting: dict[str, Any] = {"waiting": {"reason": "PodInitializing"}}
+        statuses = [
+            {
+                "name": item["name"],
+                "state": states.get(self.containers.get(item["name"], ""), starting),
+                "ready": self.containers.get(item["name"]) == RUNNING,
+            }
+            for item in self.specs
+        ]
+        conditions = [
+            {"type": "PodScheduled", "status": str(self.bound)},
+            {"type": "Ready", "status": str(self.ready)},
+        ]
+        field_ = {"key": "metadata.name", "operator": "In", "values": [self.node]}
+        required = {"nodeSelectorTerms": [{"matchFields": [field_]}]}
+        affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+        metadata: dict[str, Any] = {
+            "name": self.name,
+            "creationTimestamp": f"2026-11-21T08:{self.born // 60:02}:{self.born % 60:02}Z",
+            "labels": labels,
+            "annotations": self.template["metadata"].get("annotations", {}),
+            "ownerReferences": owners,
+        }
+        if self.going:
+            metadata["deletionTimestamp"] = "2026-11-21T08:00:00Z"
+        status: dict[str, Any] = {"conditions": conditions}
+        if self.started:
+            status |= {"startTime": "2026-11-21T08:00:00Z", "containerStatuses": statuses}
+        return {
+            "metadata": metadata,
+            "spec": {"containers": self.specs, "affinity": affinity},
+            "status": status,
+        }
+
+
+class Simulation(FakeCluster):
+    """Nodes, pods, controller, kubelets and a registry that has every image but those called `bad`."""
+
+    def __init__(self, nodes: int, rights: Rights, room: int = 9) -> None:
+        super().__init__(deployment(), rights=rights)
+        self.nodes = [f"node{number}" for number in range(1, nodes + 1)]
+        self.room = room
+        self.pods: list[Pod] = []
+        self.on_node: dict[str, set[str]] = {node: set() for node in self.nodes}
+        self.registry_away = False
+        self.time = 0
+        self.pulling: dict[int, int] = {}
+        self.watcher: Callable[[], None] = lambda: None
+        self._born = 0
+
+    # What the keeper sees
+
+    def list_all(self, selection: Selection) -> Listing:
+        if selection.resource.kind != "Pod":
+            return super().list_all(selection)
+        self._record("list", selection.resource)
+        return Listing(tuple(deepcopy(pod.manifest()) for pod in self.pods), str(self._count))
+
+    def pages(self, selection: Selection) -> Iterator[Listing]:
+        yield self.list_all(selection)
+
+    def create(self, resource: Resource, namespace: str, manifest: dict, *, dry_run: bool = False) -> dict:
+        made = super().create(resource, namespace, manifest, dry_run=dry_run)
+        if not dry_run:
+            self._fresh(manifest["metadata"]["name"])
+        return made
+
+    def apply(self, resource: Resource, namespace: str, manifest: dict, *, dry_run: bool = False) -> dict:
+        name = manifest["metadata"]["name"]
+        before = deepcopy(self.objects["DaemonSet", namespace, name])
+        made = super().apply(resource, namespace, manifest, dry_run=dry_run)
+        if not dry_run:
+            self._updated(name, before)
+        return made
+
+    def patch(self, resource: Resource, namespace: str, name: str, operations: list[dict]) -> dict:
+        before = deepcopy(self.objects["DaemonSet", namespace, name])
+        made = super().patch(resource, namespace, name, operations)
+        self._updated(name, before)
+        return made
+
+    def delete(
+        self, resource: Resource, namespace: str, name: str, *, uid: str, orphan: bool = False
+    ) -> None:
+        super().delete(resource, namespace, name, uid=uid, orphan=orphan)
+        for pod in self.pods:
+            if pod.owner == uid:
+                if orphan:
+                    pod.owner = ""
+                else:
+                    pod.going = True
+        self.watcher()
+
+    def _fresh(self, name: str) -> None:
+        found = self.daemonset(name)
+        found["status"] = {}
+        found["metadata"].setdefault("annotations", {}).setdefault(GENERATION, "1")
+
+    def _updated(self, name: str, before: dict) -> None:
+        found = self.daemonset(name)
+        annotations = found["metadata"].setdefault("annotations", {})
+        generation = int(before["metadata"]["annotations"][GENERATION])
+        changed = before["spec"]["template"] != found["spec"]["template"]
+        annotations[GENERATION] = str(generation + changed)
+        found["status"] = before["status"]  # the controller has not looked yet
+
+    # What the cluster does by itself
+
+    def tick(self) -> None:
+        """Let one second pass."""
+        self.time += 1
+        self.pods = [pod for pod in self.pods if not pod.going]
+        for key in sorted(key for key in self.objects if key[0] == "DaemonSet"):
+            self._control(self.objects[key])
+            self.watcher()
+        for node in self.nodes:
+            self._schedule(node)
+        for pod in list(self.pods):
+            self._run(pod)
+            self.watcher()
+
+    def _control(self, daemonset: dict) -> None:
+        uid, template = daemonset["metadata"]["uid"], daemonset["spec"]["template"]
+        revision = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()
+        generation = daemonset["metadata"]["annotations"][GENERATION]
+        selector = daemonset["spec"]["selector"]["matchLabels"].items()
+        for pod in self.pods:
+            if not pod.owner and not pod.going and selector <= pod.template["metadata"]["labels"].items():
+                pod.owner = uid
+        strategy = daemonset["spec"]["updateStrategy"]
+        rolling = strategy.get("rollingUpdate") or {}
+        nodes = [node for node in self.nodes if _selects(template, node)]
+        surge = _count(rolling.get("maxSurge", 0), len(nodes))
+        surging = 0
+        candidates: list[str] = []
+        make: list[str] = []
+
+        def is_new(pod: Pod) -> bool:
+            return pod.revision == revision or pod.generation == generation
+
+        for node in nodes:
+            mine = sorted(
+                (p for p in self.pods if p.owner == uid and p.node == node and not p.going), key=_age
+            )
+            if not mine:
+                make.append(node)
+                continue
+            new, old = [p for p in mine if is_new(p)], [p for p in mine if not is_new(p)]
+            if surge and len(mine) > 1:
+                for pod in [*new[1:], *old[1:]]:
+                    pod.going = True
+                if new and old and (not old[0].ready or new[0].ready):
+                    old[0].going = True
+                elif new and old:
+                    surging += 1
+                continue
+            if strategy["type"] == "OnDelete" or new:
+                continue
+            if not old[0].ready:
+                make.append(node)
+            else:
+                candidates.append(node)
+        make += candidates[: max(0, surge - surging)]
+        for node in make:
+            self._born += 1
+            name = f"{daemonset['metadata']['name']}-{self._born}"
+            self.pods.append(Pod(name, uid, node, deepcopy(template), revision, generation, self._born))
+        self._report(daemonset, nodes, is_new)
+
+    def _report(self, daemonset: dict, nodes: list[str], is_new: Callable[[Pod], bool]) -> None:
+        uid = daemonset["metadata"]["uid"]
+        oldest = {
+            node: min(
+                (p for p in self.pods if p.owner == uid and p.node == node and not p.going),
+                key=_age,
+                default=None,
+            )
+            for node in nodes
+        }
+        there = [pod for pod in oldest.values() if pod]
+        ready = sum(pod.ready for pod in there)
+        daemonset["status"] = {
+            "desiredNumberScheduled": len(nodes),
+            "currentNumberScheduled": len(there),
+            "updatedNumberScheduled": sum(is_new(pod) for pod in there),
+            "numberReady": ready,
+            "numberAvailable": ready,
+            "observedGeneration": daemonset["metadata"]["generation"],
+        }
+
+    def _schedule(self, node: str) -> None:
+        bound = sum(pod.bound for pod in self.pods if pod.node == node and not pod.going)
+        for pod in sorted((p for p in self.pods if p.node == node and not p.bound), key=_age):
+            if bound < self.room:
+                pod.bound = True
+                bound += 1
+
+    def _run(self, pod: Pod) -> None:
+        """Do one thing: start the pod, or one container of it, or try one again that failed."""
+        if not pod.bound or pod.going:
+            return
+        if not pod.started:
+            pod.started = True
+            return
+        for item in pod.specs:
+            if pod.containers.get(item["name"]) != RUNNING:
+                there = self._pull(item, pod.node)
+                failed_before = pod.containers.get(item["name"]) == FAILING
+                pod.containers[item["name"]] = RUNNING if there else FAILING
+                if there or not failed_before:
+                    return
+
+    def _pull(self, container: dict, node: str) -> bool:
+        image, policy = container["image"], container["imagePullPolicy"]
+        present = image in self.on_node[node]
+        if policy == "Never" or (policy == "IfNotPresent" and present):
+            return present
+        if self.registry_away or "bad" in image:
+            return False
+        if not present:
+            self.pulling[self.time] = self.pulling.get(self.time, 0) + 1
+        self.on_node[node].add(image)
+        return True
+
+    def pins(self) -> dict[str, set[str]]:
+        """Return which images are pinned on which node."""
+        pinned: dict[str, set[str]] = {node: set() for node in self.nodes}
+        for pod in self.pods:
+            pinned[pod.node] |= pod.pins
+        return pinned
+
+
+def _age(pod: Pod) -> int:
+    return pod.born
+
+
+def _count(value: int | str, nodes: int) -> int:
+    return ceil(nodes * int(str(value)[:-1]) / 100) if str(value).endswith("%") else int(value)
+
+
+def _selects(template: dict, node: str) -> bool:
+    affinity = (template["spec"].get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    named = {
+        value
+        for term in required.get("nodeSelectorTerms") or ()
+        for item in term.get("matchFields") or ()
+        for value in item["values"]
+    }
+    return not named or node in named
