@@ -32,6 +32,7 @@ DAEMONSETS = Resource("apps", "v1", "daemonsets", "DaemonSet")
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 PODS = Resource("", "v1", "pods", "Pod")
 CONFIGMAPS = Resource("", "v1", "configmaps", "ConfigMap")
+LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,9 @@ class Cluster(Protocol):
         self, resource: Resource, namespace: str, manifest: Manifest, *, dry_run: bool = False
     ) -> Manifest:
         """Create one object. With `dry_run` it is validated and defaulted, strictly, and nothing changes."""
+
+    def update(self, resource: Resource, namespace: str, name: str, manifest: Manifest) -> Manifest:
+        """Replace one object. Raises Conflict if it is no longer at the resourceVersion of `manifest`."""
 
     def apply(
         self, resource: Resource, namespace: str, manifest: Manifest, *, dry_run: bool = False

@@ -124,6 +124,10 @@ class KubernetesCluster:
             manifest = {**manifest, "metadata": metadata}
         return self._call("POST", resource.path(namespace), _writing(dry_run=dry_run), body=manifest)
 
+    def update(self, resource: Resource, namespace: str, name: str, manifest: Manifest) -> Manifest:
+        """Replace one object. Raises Conflict if it is no longer at the resourceVersion of `manifest`."""
+        return self._call("PUT", resource.path(namespace, name), _writing(), body=manifest)
+
     def apply(
         self, resource: Resource, namespace: str, manifest: Manifest, *, dry_run: bool = False
     ) -> Manifest:

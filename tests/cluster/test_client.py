@@ -8,7 +8,7 @@ from wire import Answer, serving, status_of
 
 from kip import errors
 from kip.cluster import client
-from kip.cluster.api import CONFIGMAPS, DAEMONSETS, PODS, Selection
+from kip.cluster.api import CONFIGMAPS, DAEMONSETS, LEASES, PODS, Selection
 from kip.cluster.client import KubernetesCluster
 
 MANIFEST = {"metadata": {"name": "cache", "namespace": "images"}, "spec": {}}
@@ -145,6 +145,24 @@ def test_create_signs_with_the_field_manager():
         PLACE,
         {"fieldManager": "kip", "fieldValidation": "Strict"},
     )
+
+
+def test_update_replaces_the_object_as_it_was_seen():
+    seen = {"metadata": {"name": "cache", "resourceVersion": "7"}, "spec": {}}
+    answer = Answer(body=seen | {"metadata": {"name": "cache", "resourceVersion": "8"}})
+    found, (request,) = asked(lambda cluster: cluster.update(LEASES, "images", "cache", seen), answer)
+    assert (request.method, request.path, request.body, request.query) == (
+        "PUT",
+        "/apis/coordination.k8s.io/v1/namespaces/images/leases/cache",
+        seen,
+        {"fieldManager": "kip", "fieldValidation": "Strict"},
+    )
+    assert found["metadata"]["resourceVersion"] == "8"
+
+
+def test_an_update_of_what_changed_meanwhile_is_a_conflict():
+    with pytest.raises(errors.Conflict):
+        asked(lambda cluster: cluster.update(LEASES, "images", "cache", MANIFEST), status_of(409))
 
 
 def test_apply_is_server_side_and_forced():

@@ -8,7 +8,7 @@ from samples import COMPLETE
 
 from kip.cluster.api import CONFIGMAPS, DAEMONSETS, DEPLOYMENTS, Listing, Resource, Selection
 from kip.core.rights import Rights, Rule
-from kip.errors import Conflict, Invalid, KipError
+from kip.errors import Conflict, Invalid, KipError, NotFound
 
 EVERYTHING = Rights((Rule(*(frozenset({"*"}),) * 3, frozenset()),))
 Key = tuple[str, str, str]
@@ -34,7 +34,9 @@ class FakeCluster:
     @property
     def writes(self) -> list[str]:
         """The calls that changed something."""
-        return [call for call in self.calls if call.split()[0] in {"create", "apply", "patch", "delete"}]
+        return [
+            call for call in self.calls if call.split()[0] in {"create", "update", "apply", "patch", "delete"}
+        ]
 
     def daemonset(self, name: str = "kubernetes-image-puller", namespace: str = "images") -> dict | None:
         return self.objects.get(("DaemonSet", namespace, name))
@@ -61,6 +63,17 @@ class FakeCluster:
         if key in self.objects:
             raise Conflict(f"{key} already exists")
         return deepcopy(self._store(key, {}, manifest, "Update"))
+
+    def update(self, resource: Resource, namespace: str, name: str, manifest: dict) -> dict:
+        self._record("update", resource)
+        self._validate(manifest)
+        key = (resource.kind, namespace, name)
+        if key not in self.objects:
+            raise NotFound(f"{key} not found")
+        found = self.objects[key]
+        if manifest["metadata"]["resourceVersion"] != found["metadata"]["resourceVersion"]:
+            raise Conflict(f"{key} has been modified")
+        return deepcopy(self._store(key, found, manifest, "Update"))
 
     def apply(self, resource: Resource, namespace: str, manifest: dict, *, dry_run: bool = False) -> dict:
         self._record("dry-apply" if dry_run else "apply", resource)
@@ -116,6 +129,8 @@ class FakeCluster:
             raise self.failures[call].pop(0)
 
     def _validate(self, manifest: dict) -> None:
+        if manifest["kind"] != DAEMONSETS.kind:
+            return
         names = [item["name"] for item in manifest["spec"]["template"]["spec"]["containers"]]
         if not names or len(set(names)) < len(names):
             raise Invalid("containers: no names, or one twice")
