@@ -14,7 +14,7 @@ from kip.errors import Problem, SettingsError, UsageError
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 KEYS = tuple(setting.key for setting in SETTINGS)
-OTHERS = ("POD_NAMESPACE", "KUBECONFIG", "HOME")
+OTHERS = ("POD_NAMESPACE", "POD_NAME", "KUBECONFIG", "HOME")
 """Keys that are read elsewhere, and no slips."""
 
 SHORTEST_GUESSED = 8

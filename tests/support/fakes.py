@@ -14,6 +14,16 @@ EVERYTHING = Rights((Rule(*(frozenset({"*"}),) * 3, frozenset()),))
 Key = tuple[str, str, str]
 
 
+class Clock:
+    """Stands still, until it is moved."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
 class FakeCluster:
     """Holds objects by kind, namespace and name; records each call as `verb kind`.
 

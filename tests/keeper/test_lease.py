@@ -1,0 +1,486 @@
+"""Of several keepers of one cache only one acts."""
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from fakes import EVERYTHING, Clock, FakeCluster
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from kip.core.rights import Rights, Rule
+from kip.errors import Forbidden, NotFound, ServerError, TooManyRequests, Unreachable
+from kip.keeper.lease import Leadership, identity
+
+CACHE = ("images", "kubernetes-image-puller")
+KEY = ("Lease", *CACHE)
+
+
+def rule(*verbs: str, names: tuple[str, ...] = ()) -> Rule:
+    return Rule(frozenset(verbs), frozenset({"coordination.k8s.io"}), frozenset({"leases"}), frozenset(names))
+
+
+@dataclass
+class Scene:
+    """One API server, one time for all, and keepers by name."""
+
+    cluster: FakeCluster = field(default_factory=FakeCluster)
+    clock: Clock = field(default_factory=Clock)
+    rights: Rights = EVERYTHING
+    log: list[dict] = field(default_factory=list)
+
+    def keeper(self, me: str = "first", *, place: tuple[str, str] = CACHE) -> Leadership:
+        found = Leadership(self.cluster, me, lambda _: self.rights, self.now, self.clock)
+        found.follow(*place)
+        return found
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 21, 8, 0, tzinfo=UTC) + timedelta(seconds=self.clock.seconds)
+
+    def pass_time(self, seconds: float, *keepers: Leadership) -> list[bool]:
+        """Let time pass in the loop's ticks of 5 s; return what each keeper says in the end."""
+        said: list[bool] = []
+        for _ in range(int(seconds / 5)):
+            self.clock.seconds += 5.0
+            said = [keeper.hold() for keeper in keepers]
+        return said
+
+    @property
+    def spec(self) -> dict:
+        return self.cluster.objects[KEY]["spec"]
+
+    def told(self, *names: str) -> list[dict]:
+        return [line for line in self.log if line["event"] in names]
+
+
+@pytest.fixture
+def scene():
+    with capture_logs() as log:
+        found = Scene()
+        found.log = log
+        yield found
+
+
+def test_a_keeper_alone_acts_at_once(scene):
+    assert scene.keeper().hold()
+
+
+def test_nothing_is_held_before_a_cache_is_named(scene):
+    alone = Leadership(scene.cluster, "first", scene.cluster.rights, scene.now, scene.clock)
+    assert (alone.hold(), scene.cluster.calls) == (False, [])
+
+
+def test_the_lease_is_named_after_the_cache_and_says_who_holds_it(scene):
+    scene.keeper().hold()
+    assert (scene.spec["holderIdentity"], scene.spec["leaseDurationSeconds"]) == ("first", 45)
+
+
+def test_the_second_keeper_waits(scene):
+    first, second = scene.keeper("first"), scene.keeper("second")
+    assert (first.hold(), second.hold(), second.holder) == (True, False, "first")
+
+
+def test_a_holder_that_renews_holds_on(scene):
+    first, second = scene.keeper("first"), scene.keeper("second")
+    assert scene.pass_time(600, first, second) == [True, False]
+
+
+def test_caches_of_other_names_do_not_hinder_each_other(scene):
+    first, second = scene.keeper("first"), scene.keeper("second", place=("images", "other"))
+    assert (first.hold(), second.hold()) == (True, True)
+
+
+def test_a_dead_holder_is_succeeded_when_its_lease_has_expired(scene):
+    scene.keeper("first").hold()
+    second = scene.keeper("second")
+    second.hold()
+    assert scene.pass_time(40, second) == [False]
+    assert scene.pass_time(5, second) == [True]
+
+
+def test_a_lease_from_long_ago_is_watched_for_its_duration_all_the_same(scene):
+    scene.keeper("first").hold()
+    scene.clock.seconds = 3600.0
+    second = scene.keeper("second")
+    assert not second.hold()
+    assert scene.pass_time(45, second) == [True]
+
+
+class Way:
+    """One keeper's way to the API server: `open`, `closed`, or `deaf`: requests arrive, answers do not."""
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        self.state = "open"
+        self._cluster = cluster
+
+    def __getattr__(self, verb: str):
+        def call(*arguments: object) -> object:
+            if self.state == "closed":
+                raise Unreachable("closed")
+            answer = getattr(self._cluster, verb)(*arguments)
+            if self.state == "deaf":
+                raise Unreachable("deaf")
+            return answer
+
+        return call
+
+
+NAMES = ("a", "b", "c")
+STATES = st.sampled_from(["open", "closed", "deaf"])
+PERIOD = st.tuples(st.integers(1, 15), st.tuples(*(STATES for _ in NAMES)), st.sampled_from(["", *NAMES]))
+
+
+class Crowd:
+    """Keepers of one cache, each with a way of its own."""
+
+    def __init__(self) -> None:
+        self.scene = Scene()
+        self.ways = [Way(self.scene.cluster) for _ in NAMES]
+        self.keepers = [
+            Leadership(way, name, lambda _: EVERYTHING, self.scene.now, self.scene.clock)
+            for way, name in zip(self.ways, NAMES, strict=True)
+        ]
+
+    def live_through(self, periods: list) -> Iterator[list[bool]]:
+        """Yield who holds the lease after each tick: these states last, and who is named starts anew."""
+        for ticks, states, restarted in periods:
+            for keeper, way, state in zip(self.keepers, self.ways, states, strict=True):
+                way.state = state
+                if keeper.me == restarted:
+                    keeper.release()
+                keeper.follow(*CACHE)
+            for _ in range(ticks):
+                yield self.scene.pass_time(5, *self.keepers)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(PERIOD, max_size=12))
+def test_at_no_time_two_keepers_act(periods):
+    with capture_logs():
+        assert all(sum(holding) <= 1 for holding in Crowd().live_through(periods))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(PERIOD, max_size=12))
+def test_whatever_happened_one_keeper_acts_within_a_minute(periods):
+    calm = (12, ("open",) * len(NAMES), "")
+    with capture_logs():
+        *_, last = Crowd().live_through([*periods, calm])
+    assert sum(last) == 1
+
+
+def test_a_released_lease_is_taken_at_the_next_look(scene):
+    first, second = scene.keeper("first"), scene.keeper("second")
+    first.hold()
+    second.hold()
+    first.release()
+    assert scene.pass_time(5, second) == [True]
+
+
+def test_a_keeper_that_let_go_holds_no_more(scene):
+    first = scene.keeper()
+    first.hold()
+    first.release()
+    assert scene.pass_time(60, first) == [False]
+    assert (scene.spec["holderIdentity"], scene.cluster.calls[-2:]) == ("", ["get leases", "update leases"])
+
+
+def test_a_standby_that_ends_does_not_release_anothers_lease(scene):
+    first, second = scene.keeper("first"), scene.keeper("second")
+    first.hold()
+    second.hold()
+    second.release()
+    assert (scene.spec["holderIdentity"], scene.told("lease_released")) == ("first", [])
+
+
+def test_a_lease_taken_in_the_moment_of_the_end_is_released_too(scene):
+    interrupted = scene.keeper("first")
+    scene.keeper("first").hold()  # what was sent before the signal came, its answer never read
+    interrupted.release()
+    assert scene.spec["holderIdentity"] == ""
+
+
+def test_an_end_without_an_api_server_is_told_and_no_error(scene):
+    first = scene.keeper()
+    first.hold()
+    scene.cluster.failures["get leases"] = [Unreachable("away")]
+    first.release()
+    assert scene.told("lease_not_released")[0]["error"] == "away"
+
+
+def test_a_restarted_container_of_the_same_pod_goes_on_at_once(scene):
+    scene.keeper("first").hold()
+    again = scene.keeper("first")
+    assert (again.hold(), scene.spec["leaseTransitions"]) == (True, 0)
+
+
+def test_an_idle_holder_costs_four_requests_a_minute(scene):
+    first = scene.keeper()
+    first.hold()
+    scene.cluster.calls.clear()
+    scene.pass_time(60, first)
+    assert scene.cluster.calls == ["update leases"] * 4
+
+
+def test_a_standby_looks_every_five_seconds(scene):
+    scene.keeper("first").hold()
+    second = scene.keeper("second")
+    second.hold()
+    scene.cluster.calls.clear()
+    scene.pass_time(30, second)
+    assert scene.cluster.calls == ["get leases"] * 6
+
+
+def test_asking_between_two_looks_costs_nothing(scene):
+    first = scene.keeper()
+    first.hold()
+    scene.cluster.calls.clear()
+    assert (first.hold(), scene.cluster.calls) == (True, [])
+
+
+def test_a_holder_without_an_api_server_relies_on_its_lease_for_a_while_only(scene):
+    first = scene.keeper()
+    first.hold()
+    scene.cluster.failures["update leases"] = [Unreachable("away")] * 20
+    assert scene.pass_time(25, first) == [True]
+    assert scene.pass_time(5, first) == [False]
+    assert str(first.error) == "away"
+
+
+def test_it_goes_on_when_the_api_server_is_back(scene):
+    first = scene.keeper()
+    first.hold()
+    # It writes without reading while it holds the lease, and reads first when it no longer relies on it.
+    scene.cluster.failures["update leases"] = [Unreachable("away")] * 4
+    scene.cluster.failures["get leases"] = [Unreachable("away")] * 2
+    assert scene.pass_time(35, first) == [False]
+    assert scene.pass_time(10, first) == [True]
+    assert (first.error, scene.spec["leaseTransitions"]) == (None, 0)
+
+
+def test_a_reconcile_that_took_too_long_loses_nothing_when_nobody_else_came(scene):
+    first = scene.keeper()
+    first.hold()
+    scene.clock.seconds = 300.0
+    assert (first.hold(), scene.told("lease_lost")) == (True, [])
+
+
+def test_a_reconcile_that_took_too_long_loses_the_lease_to_who_came(scene):
+    first, second = scene.keeper("first"), scene.keeper("second")
+    first.hold()
+    second.hold()
+    scene.pass_time(45, second)
+    assert (first.hold(), first.holder) == (False, "second")
+
+
+def test_a_renewal_whose_answer_was_lost_loses_nothing(scene):
+    first, twin = scene.keeper("first"), scene.keeper("first")
+    first.hold()
+    scene.clock.seconds = 15.0
+    twin.hold()  # the same request again: it was carried out, and its answer never came
+    assert (first.hold(), scene.cluster.calls[-3:]) == (
+        True,
+        ["update leases", "get leases", "update leases"],
+    )
+
+
+def test_a_label_put_on_the_lease_does_not_take_it_away(scene):
+    first = scene.keeper()
+    first.hold()
+    scene.cluster.objects[KEY]["metadata"] |= {"resourceVersion": "other", "labels": {"a": "b"}}
+    assert scene.pass_time(15, first) == [True]
+    assert scene.cluster.objects[KEY]["metadata"]["labels"] == {"a": "b"}
+
+
+def test_a_lease_that_was_deleted_is_made_again(scene):
+    first = scene.keeper()
+    first.hold()
+    del scene.cluster.objects[KEY]
+    assert scene.pass_time(15, first) == [True]
+    assert scene.spec["holderIdentity"] == "first"
+
+
+@pytest.mark.parametrize("expired", [False, True])
+def test_of_two_keepers_that_take_it_in_the_same_moment_one_gets_it(scene, monkeypatch, expired):
+    first, second = scene.keeper("first"), scene.keeper("second")
+    if expired:
+        scene.keeper("dead").hold()
+        first.hold()
+        second.hold()
+        scene.clock.seconds = 45.0
+    read = scene.cluster.get
+
+    def read_and_be_overtaken(*arguments: object) -> object:
+        monkeypatch.undo()
+        found = read(*arguments)
+        first.hold()
+        return found
+
+    monkeypatch.setattr(scene.cluster, "get", read_and_be_overtaken)
+    assert (second.hold(), first.hold(), second.holder, second.error) == (False, True, "first", None)
+
+
+def test_a_renamed_cache_has_a_lease_of_its_own_and_lets_go_of_the_old(scene):
+    first = scene.keeper()
+    first.hold()
+    first.follow("images", "renamed")
+    assert first.hold()
+    assert (scene.spec["holderIdentity"], scene.cluster.objects["Lease", "images", "renamed"]["spec"]) == (
+        "",
+        scene.spec | {"holderIdentity": "first"},
+    )
+
+
+def test_following_the_same_cache_again_changes_nothing(scene):
+    first = scene.keeper()
+    first.hold()
+    first.follow(*CACHE)
+    assert (first.holding, scene.told("lease_released")) == (True, [])
+
+
+@pytest.mark.parametrize(
+    "rights",
+    [
+        pytest.param(Rights((rule("get", "update", names=(CACHE[1],)), rule("create"))), id="least"),
+        pytest.param(EVERYTHING, id="all"),
+        pytest.param(Rights(incomplete=True), id="not listed"),
+    ],
+)
+def test_with_the_rights_the_lease_is_used(scene, rights):
+    scene.rights = rights
+    scene.keeper("first").hold()
+    assert not scene.keeper("second").hold()
+
+
+@pytest.mark.parametrize(
+    ("rights", "missing"),
+    [
+        pytest.param((), "get, create, update", id="none"),
+        pytest.param((rule("get", "update"),), "create", id="no create"),
+        pytest.param((rule("get", "create", "update", names=(CACHE[1],)),), "create", id="create by name"),
+        pytest.param(
+            (rule("get", "update", names=("other",)), rule("create")), "get, update", id="another's"
+        ),
+    ],
+)
+def test_without_the_rights_a_keeper_acts_as_if_alone(scene, rights, missing):
+    scene.rights = Rights(rights)
+    assert (scene.keeper().hold(), scene.cluster.calls) == (True, [])
+    (line,) = scene.told("lease_not_used")
+    assert line["problem"] == f"not granted: {missing}"
+    assert "coordination.k8s.io" in line["remedy"]
+
+
+def test_missing_rights_are_told_once(scene):
+    scene.rights = Rights()
+    assert scene.pass_time(600, scene.keeper()) == [True]
+    assert len(scene.told("lease_not_used")) == 1
+
+
+def test_without_the_rights_nothing_is_released(scene):
+    scene.rights = Rights()
+    alone = scene.keeper()
+    alone.hold()
+    alone.release()
+    assert (scene.cluster.calls, scene.log[-1]["event"]) == ([], "lease_not_used")
+
+
+def test_a_refusal_is_a_missing_right_too(scene):
+    scene.cluster.failures["create leases"] = [Forbidden("no")]
+    assert scene.keeper().hold()
+    assert scene.told("lease_not_used")[0]["problem"] == "no"
+
+
+def test_rights_that_are_granted_later_are_used(scene):
+    scene.rights = Rights()
+    first = scene.keeper()
+    first.hold()
+    scene.rights = EVERYTHING
+    assert scene.pass_time(60, first) == [True]
+    assert scene.spec["holderIdentity"] == "first"
+    assert scene.told("lease_acquired")
+
+
+@pytest.mark.parametrize(
+    "error", [Unreachable("away"), ServerError("trouble"), NotFound("no such namespace"), KeyError("fault")]
+)
+def test_who_cannot_know_does_not_act(scene, error):
+    scene.cluster.failures["create leases"] = [error]
+    first = scene.keeper()
+    assert (first.hold(), first.error is not None) == (False, True)
+    assert (first.hold(), first.error) == (True, None)
+
+
+def test_a_standby_that_cannot_ask_for_a_moment_has_not_begun_anew(scene):
+    scene.keeper("first").hold()
+    second = scene.keeper("second")
+    second.hold()
+    scene.cluster.failures["get leases"] = [Unreachable("away")] * 3
+    assert scene.pass_time(45, second) == [True]
+
+
+def test_a_server_that_asks_for_patience_is_given_it(scene):
+    first = scene.keeper()
+    scene.cluster.failures["get leases"] = [TooManyRequests("later", retry_after=30.0)]
+    first.hold()
+    scene.cluster.calls.clear()
+    assert scene.pass_time(25, first) == [False]
+    assert scene.cluster.calls == []
+    assert scene.pass_time(5, first) == [True]
+
+
+def test_each_change_of_hands_is_told_once(scene):
+    first, second = scene.keeper("first"), scene.keeper("second")
+    scene.pass_time(60, first, second)
+    first.release()
+    scene.pass_time(60, second)
+    assert [(line["event"], line["me"]) for line in scene.log] == [
+        ("lease_acquired", "first"),
+        ("lease_waiting", "second"),
+        ("lease_released", "first"),
+        ("lease_acquired", "second"),
+    ]
+
+
+def test_who_is_waited_for_is_told_once_for_each_holder(scene):
+    first, second, third = (scene.keeper(name) for name in ("first", "second", "third"))
+    scene.pass_time(60, first, second, third)
+    first.release()
+    scene.pass_time(60, second, third)
+    assert [line["holder"] for line in scene.told("lease_waiting") if line["me"] == "third"] == [
+        "first",
+        "second",
+    ]
+
+
+def test_a_lost_lease_is_told_with_who_has_it_now(scene):
+    first = scene.keeper("first")
+    first.hold()
+    del scene.cluster.objects[KEY]
+    scene.keeper("second").hold()
+    scene.pass_time(15, first)
+    (line,) = scene.told("lease_lost")
+    assert (line["holder"], line["lease"], line["error"]) == ("second", "/".join(CACHE), None)
+
+
+def test_a_lease_that_could_not_be_renewed_is_lost_with_the_reason(scene):
+    first = scene.keeper()
+    first.hold()
+    scene.cluster.failures["update leases"] = [Unreachable("away")] * 10
+    scene.pass_time(30, first)
+    assert scene.told("lease_lost")[0]["error"] == "away"
+
+
+@pytest.mark.parametrize(
+    ("environment", "name"),
+    [
+        ({"POD_NAME": "keeper-1"}, "keeper-1"),
+        ({"POD_NAME": " "}, socket.gethostname()),
+        ({}, socket.gethostname()),
+    ],
+)
+def test_a_keeper_goes_by_the_name_of_its_pod(environment, name):
+    assert identity(environment) == name
