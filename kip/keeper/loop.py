@@ -15,13 +15,14 @@ from kip.core.progress import Progress
 from kip.core.refresh import refresh_due
 from kip.core.steps import Plan
 from kip.errors import Fault, KipError
+from kip.keeper.lease import Leadership
 from kip.keeper.live_settings import LiveSettings
 from kip.keeper.reconcile import Outcome, Reconciler
 from kip.keeper.triggers import Triggers, Watches
 from kip.observe.health import Health
 
 TICK_SECONDS = 5.0
-"""The loop goes round at least so often, without a request to the API server."""
+"""The loop goes round at least so often, mostly without a request to the API server."""
 
 LOOK_AGAIN_SECONDS = 1.0
 LOOK_AGAIN_AT_LEAST_SECONDS = 30.0
@@ -38,6 +39,7 @@ class Loop:
 
     settings: LiveSettings
     reconciler: Reconciler
+    leadership: Leadership
     triggers: Triggers
     watches: Watches
     health: Health
@@ -59,6 +61,7 @@ class Loop:
         while True:
             self.health.tick()
             self.timers.run_pending()
+            self._keep_lease()
             idle = self.timers.idle_seconds
             if reasons := self.triggers.wait(TICK_SECONDS if idle is None else min(TICK_SECONDS, idle)):
                 self.once(reasons)
@@ -78,6 +81,10 @@ class Loop:
             if settings is None:
                 return
             self._schedule(settings)
+            self.leadership.follow(settings.namespace, settings.daemonset_name)
+            if not self.leadership.hold():
+                self._stand_by(report, started)
+                return
             outcome = self.reconciler.reconcile(settings)
         except KipError as error:
             self._failed(error, report, started)
@@ -86,11 +93,26 @@ class Loop:
             report.warning("fault", exc_info=True)
             self._failed(Fault(error), report, started)
             return
-        self._failures, self.health.reconcile_problem = 0, ""
+        self._failures, self.health.reconcile_problem, self.health.standby = 0, "", ""
         self._refresh_at = refresh_due(outcome.settings, outcome.daemonset) if outcome.daemonset else None
         self._tell_refusal(outcome)
         self._report(outcome, report, started)
         self._look_again(outcome.plan, self.clock() - started)
+
+    def _keep_lease(self) -> None:
+        """Renew the lease, or look whether it is free, when that is due; a change of hands wakes the loop."""
+        before = self.leadership.holding
+        if self.leadership.hold() != before:
+            self.triggers.wake("lease")
+
+    def _stand_by(self, report: structlog.BoundLogger, started: float) -> None:
+        """Leave the cache to the keeper that holds the lease; it is an error only if that cannot be known."""
+        self._refresh_at = self._progress = None
+        if error := self.leadership.error:
+            self._failed(error, report, started)
+            return
+        self._failures, self.health.reconcile_problem = 0, ""
+        self.health.standby = f"standby: {self.leadership.holder or 'another keeper'} holds the lease"
 
     def _selections(self, settings: Settings | None) -> Iterator[Selection]:
         if self.settings.configmap:

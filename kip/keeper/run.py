@@ -15,6 +15,7 @@ from kip.cluster.api import DAEMONSETS, Cluster
 from kip.config.settings import Settings
 from kip.core.ownership import stranger
 from kip.errors import KipError
+from kip.keeper.lease import Leadership, identity
 from kip.keeper.live_settings import LiveSettings
 from kip.keeper.loop import TICK_SECONDS, Loop
 from kip.keeper.observing import observe, read_deployment
@@ -50,9 +51,12 @@ def run(cluster: Cluster, environment: Mapping[str, str], *, pod_namespace: str,
     settings = LiveSettings(cluster, environment, pod_namespace)
     health = Health(time.monotonic, STUCK_AFTER_SECONDS, ticked=time.monotonic())
     triggers, random = Triggers(), Random()  # noqa: S311 - spreads retries, guards nothing
+    reconciler = Reconciler(cluster, _now, time.monotonic, pod_namespace)
+    leadership = Leadership(cluster, identity(environment), reconciler.rights, _now, time.monotonic)
     loop = Loop(
         settings=settings,
-        reconciler=Reconciler(cluster, _now, time.monotonic, pod_namespace),
+        reconciler=reconciler,
+        leadership=leadership,
         triggers=triggers,
         watches=Watches(cluster, triggers, time.monotonic, random),
         health=health,
@@ -71,28 +75,35 @@ def run(cluster: Cluster, environment: Mapping[str, str], *, pod_namespace: str,
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
-        log.info("keeper_stopping", signal=str(stop), cache=_farewell_in_time(cluster, settings.in_force))
+        cache = _farewell_in_time(cluster, settings.in_force, leadership)
+        log.info("keeper_stopping", signal=str(stop), cache=cache)
 
 
-def _farewell_in_time(cluster: Cluster, settings: Settings | None) -> str:
-    """Say farewell, but end in time also when the API server is silent."""
+def _farewell_in_time(cluster: Cluster, settings: Settings | None, leadership: Leadership) -> str:
+    """Say farewell and let go of the lease, but end in time also when the API server is silent."""
+    cache = "kept, as the API server did not answer in time"
     signal.setitimer(signal.ITIMER_REAL, FAREWELL_SECONDS)
     try:
-        return farewell(cluster, settings)
-    except Stop:
-        return "kept, as the API server did not answer in time"
+        cache = farewell(cluster, settings, leadership)
+        leadership.release()
+    except Stop as stop:
+        log.debug("farewell_cut_off", signal=str(stop))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+    return cache
 
 
-def farewell(cluster: Cluster, settings: Settings | None) -> str:
+def farewell(cluster: Cluster, settings: Settings | None, leadership: Leadership) -> str:
     """Take the cache along if our Deployment was scaled to 0: that is how people switch a keeper off.
 
     Return what became of the cache, for the log. When the Deployment was deleted, the garbage collector
-    removes the cache by its owner reference; on any other end it stays and keeps the images.
+    removes the cache by its owner reference; on any other end it stays and keeps the images. A standby leaves
+    all that to the keeper that holds the lease.
     """
     if settings is None:
         return "none"
+    if not leadership.holding:
+        return f"left to {leadership.holder or 'the keeper that holds the lease'}"
     try:
         deployment = read_deployment(cluster, settings.namespace, settings.deployment_name)
         if deployment is None or not deployment.scaled_to_zero:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One named check: `problem` is empty when it passes."""
+    """One named check: `problem` is empty when it passes. `note` is what else there is to say then."""
 
     name: str
     problem: str = ""
+    note: str = ""
 
 
 @dataclass(slots=True)
@@ -24,6 +25,8 @@ class Health:
     ticked: float
     settings_problem: str = "not read yet"
     reconcile_problem: str = "not done yet"
+    standby: str = ""
+    """Why there is nothing to reconcile: another keeper does it. That is no fault, and a rollout goes on."""
 
     def tick(self) -> None:
         """Say that the loop goes round."""
@@ -41,5 +44,5 @@ class Health:
         """Return the checks whose failure says that the keeper does not do its work now."""
         return (
             Check("settings", self.settings_problem),
-            Check("reconcile", self.reconcile_problem),
+            Check("reconcile", self.reconcile_problem, note=self.standby),
         )

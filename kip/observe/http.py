@@ -59,6 +59,9 @@ def application(health: Health) -> Callable[[dict[str, Any], Start], Iterable[by
 
 
 def _verdict(checks: tuple[Check, ...]) -> tuple[str, str]:
-    lines = [f"[{'-' if check.problem else '+'}] {check.name}: {check.problem or 'ok'}" for check in checks]
+    lines = [
+        f"[{'-' if check.problem else '+'}] {check.name}: {check.problem or check.note or 'ok'}"
+        for check in checks
+    ]
     failed = any(check.problem for check in checks)
     return "503 Service Unavailable" if failed else "200 OK", "\n".join(lines) + "\n"

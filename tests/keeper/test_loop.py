@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 from random import Random
 
 import pytest
-from fakes import FakeCluster, configmap
+from fakes import Clock, FakeCluster, configmap
 from structlog.testing import capture_logs
 
 from kip.cluster.api import Selection
 from kip.core.rights import Rights
 from kip.errors import ServerError
+from kip.keeper.lease import Leadership
 from kip.keeper.live_settings import LiveSettings
 from kip.keeper.loop import Loop
 from kip.keeper.reconcile import Reconciler
@@ -51,21 +52,13 @@ class RecordedWatches:
         self.followed.append(set(selections))
 
 
-class Clock:
-    """Stands still, until it is moved."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
 def loop(cluster: FakeCluster, *script: tuple[str, ...], **environment: str) -> Loop:
     clock = Clock()
+    reconciler = Reconciler(cluster, now, clock)
     return Loop(
         settings=LiveSettings(cluster, environment, "images"),
-        reconciler=Reconciler(cluster, now, clock),
+        reconciler=reconciler,
+        leadership=Leadership(cluster, "me", reconciler.rights, now, clock),
         triggers=ScriptedTriggers(list(script)),
         watches=RecordedWatches(),
         health=Health(clock, 60.0, ticked=0.0),
@@ -73,6 +66,15 @@ def loop(cluster: FakeCluster, *script: tuple[str, ...], **environment: str) -> 
         clock=clock,
         random=Random(1),
     )
+
+
+def other(cluster: FakeCluster) -> Leadership:
+    """Return another keeper's hold on the lease of the same cache."""
+    there = Leadership(cluster, "other", cluster.rights, now, Clock())
+    there.follow("images", "kubernetes-image-puller")
+    with capture_logs():
+        assert there.hold()
+    return there
 
 
 def now() -> datetime:
@@ -216,3 +218,89 @@ def test_a_due_refresh_wakes_the_loop():
     it.now = lambda: datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
     run(it)
     assert it.triggers.woken == ["start", "refresh"]
+
+
+def test_a_standby_leaves_the_cache_alone():
+    cluster = FakeCluster()
+    other(cluster)
+    run(loop(cluster, ("start",), ("daemonset_changed",), ("interval",), IMAGES=IMAGES))
+    assert cluster.daemonset() is None
+
+
+def test_a_standby_is_ready_and_says_who_acts():
+    cluster = FakeCluster()
+    other(cluster)
+    it = loop(cluster, ("start",), IMAGES=IMAGES)
+    run(it)
+    assert [(check.problem, check.note) for check in it.health.ready()] == [
+        ("", ""),
+        ("", "standby: other holds the lease"),
+    ]
+
+
+def test_a_standby_watches_what_it_may_have_to_keep():
+    cluster = FakeCluster(configmap(IMAGES=IMAGES))
+    other(cluster)
+    it = loop(cluster, ("start",), CONFIGMAP_NAME="settings")
+    run(it)
+    assert {item.resource.plural for item in it.watches.followed[-1]} == {"configmaps", "daemonsets"}
+
+
+def succeeding(*script: tuple[str, ...]) -> tuple[Loop, list[dict]]:
+    """Let a standby run on after the holder let go."""
+    cluster = FakeCluster()
+    there = other(cluster)
+    it = loop(cluster, ("start",), IMAGES=IMAGES)
+    run(it)
+    with capture_logs():
+        there.release()
+    it.clock.seconds = 5.0
+    it.triggers.script = list(script)
+    return it, run(it)
+
+
+def test_a_standby_that_becomes_the_holder_is_woken():
+    it, _ = succeeding(())
+    assert it.triggers.woken[-1] == "lease"
+
+
+def test_a_standby_that_becomes_the_holder_reconciles():
+    it, (line,) = succeeding(("lease",))
+    assert (line["trigger"], line["plan"], it.health.standby) == (["lease"], "create", "")
+
+
+def test_a_holder_whose_lease_was_taken_stands_by():
+    cluster = FakeCluster()
+    it = loop(cluster, ("start",), IMAGES=IMAGES)
+    run(it)
+    cluster.objects.pop(("Lease", "images", "kubernetes-image-puller"))
+    other(cluster)
+    it.clock.seconds, it.triggers.script = 15.0, [("lease",)]
+    assert (run(it), it.triggers.woken[-1], it.health.standby) == (
+        [],
+        "lease",
+        "standby: other holds the lease",
+    )
+
+
+def test_a_lease_that_cannot_be_asked_for_is_an_error_and_retried():
+    cluster = FakeCluster()
+    cluster.failures["get leases"] = [ServerError("down")]
+    it = loop(cluster, ("start",), ("retry",), IMAGES=IMAGES)
+    lines = run(it)
+    assert [(line["event"], line.get("message")) for line in lines] == [
+        ("reconcile_failed", "down"),
+        ("reconcile_done", None),
+    ]
+
+
+def test_a_standby_is_not_woken_by_a_refresh_that_is_anothers_to_do():
+    cluster = FakeCluster()
+    it = loop(cluster, ("start",), ("watch",), IMAGES="a=registry.example/a:latest")
+    run(it)
+    cluster.objects.pop(("Lease", "images", "kubernetes-image-puller"))
+    other(cluster)
+    it.now = lambda: datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
+    it.clock.seconds, it.triggers.script = 15.0, [("lease",), ()]
+    run(it)
+    assert "refresh" not in it.triggers.woken

@@ -10,8 +10,8 @@ from kip.observe.health import Health
 from kip.observe.http import application, serve
 
 
-def health(age: float = 0.0, settings: str = "", reconcile: str = "") -> Health:
-    return Health(lambda: 100.0, 60.0, 100.0 - age, settings_problem=settings, reconcile_problem=reconcile)
+def health(age: float = 0.0, settings: str = "", reconcile: str = "", standby: str = "") -> Health:
+    return Health(lambda: 100.0, 60.0, 100.0 - age, settings, reconcile, standby)
 
 
 def asked(path: str, state: Health) -> tuple[str, str]:
@@ -42,6 +42,18 @@ def asked(path: str, state: Health) -> tuple[str, str]:
         (
             "/readyz",
             health(reconcile="down"),
+            "503 Service Unavailable",
+            "[+] settings: ok\n[-] reconcile: down\n",
+        ),
+        (
+            "/readyz",
+            health(standby="standby: other holds the lease"),
+            "200 OK",
+            "[+] settings: ok\n[+] reconcile: standby: other holds the lease\n",
+        ),
+        (
+            "/readyz",
+            health(reconcile="down", standby="standby: other holds the lease"),
             "503 Service Unavailable",
             "[+] settings: ok\n[-] reconcile: down\n",
         ),
