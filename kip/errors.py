@@ -5,6 +5,8 @@
     ├── UsageError          2   the command line cannot be used
     ├── OwnershipError      1   the object belongs to somebody else
     ├── Fault               1   kip itself is at fault
+    ├── RegistryAway        1   a registry, or the way to it, is in trouble (retry, after `retry_after`)
+    ├── RegistryRefused     1   a registry does not tell what was asked
     └── ApiError            1   the API server, or the way to it
         ├── Unreachable     1   no answer, or none in time (retry)
         ├── Unauthorized    4   401
@@ -78,6 +80,21 @@ class Fault(KipError):
             f"{type(error).__name__}: {error}",
             hint="This is a fault in kip. Please report it with the lines of the log before it.",
         )
+
+
+class RegistryAway(KipError):
+    """A registry gives no answer, or is in trouble (5xx, 429): ask later.
+
+    `retry_after` is the seconds that it asked to wait, None when it did not say.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class RegistryRefused(KipError):
+    """A registry does not tell, and asking again does not help: 401, 403, 404, a certificate, a redirect."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from kip.config.findings import Unreadable
 
 DEFAULT_DOMAIN = "docker.io"
 LONGEST_NAME = 255
+LARGEST_PORT = 65535
 DIGEST_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
 
 _HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)"
@@ -84,6 +85,12 @@ def parse_reference(text: str) -> Reference:
     if "@" in text:
         _check_digest(digest)
     return Reference(domain, path, tag, digest)
+
+
+def is_registry(text: str) -> bool:
+    """Whether `text` is `host` or `host:port`, as the first part of a reference names a registry."""
+    port = text.rpartition("]")[2].partition(":")[2].lstrip("0")
+    return bool(_DOMAIN.fullmatch(text)) and len(port) <= len("65535") and int(port or 0) <= LARGEST_PORT
 
 
 def _split_tag(text: str) -> tuple[str, str]:

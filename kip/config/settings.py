@@ -49,6 +49,7 @@ class Settings:
     deployment_name: str
     configmap_name: str
     image_pull_policy: PullPolicy
+    insecure_registries: tuple[str, ...]
     max_surge: str
     refresh: Refresh
     platform: Platform

@@ -148,6 +148,12 @@ SETTINGS: tuple[Setting, ...] = (
         values.choice(PullPolicy),
     ),
     Setting(
+        "INSECURE_REGISTRIES", "insecure_registries", "list of hosts", "", "",
+        "Registries that the keeper asks by plain HTTP, `host:port;host`. It asks registries only whether a "
+        "tag has moved; the nodes have a configuration of their own.",
+        values.registries,
+    ),
+    Setting(
         "MAX_SURGE", "max_surge", "percentage or number", "100%", "nodes",
         "How many nodes change, and pull, at a time.",
         values.surge,

@@ -15,12 +15,11 @@ from kip.config.findings import Findings, Unreadable
 from kip.config.mappings import as_text
 from kip.config.names import label_fault, mend_label, mend_subdomain, subdomain_fault
 from kip.config.quantities import parse_quantity
-from kip.config.references import parse_reference
+from kip.config.references import LARGEST_PORT, is_registry, parse_reference
 from kip.config.written import read_structure
 
 LONGEST_LABEL_VALUE = 63
 MOST_PERCENT = 100
-LARGEST_PORT = 65535
 
 _SURGE = re.compile(r"([0-9]{1,9})(%?)")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]*)(?::([0-9]{1,5}))")
@@ -129,9 +128,23 @@ def names(key: str, text: str, findings: Findings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, given)))
 
 
+def registries(key: str, text: str, findings: Findings) -> tuple[str, ...]:
+    """Read the hosts of registries, `host:port;host`, or a list as of `names`; capitals do not count."""
+    # An IPv6 address starts as a JSON list does.
+    hosts = _split(text) if "]:" in text else _listed(key, text, findings)
+    given = [host.lower() for host in hosts]
+    for number, host in enumerate(given, 1):
+        if host and not is_registry(host):
+            rest = host.partition("://")[2] or host
+            mended = rest.partition("/")[0]
+            remedy = f"Write {mended}." if is_registry(mended) else "Write host or host:port."
+            findings.problem(f"{key}[{number}]", host, "is no host of a registry", remedy)
+    return tuple(dict.fromkeys(filter(None, given)))
+
+
 def _listed(key: str, text: str, findings: Findings) -> list[str]:
     if not text.startswith(("[", "{", "- ")):
-        return re.split(r"[;,\s]+", text.strip("; ,\t\r\n")) if text else []
+        return _split(text)
     try:
         given = read_structure(text)
     except Unreadable as fault:
@@ -141,6 +154,10 @@ def _listed(key: str, text: str, findings: Findings) -> list[str]:
         findings.problem(key, text, "is no list of names", "Write name;name.")
         return []
     return [_name(f"{key}[{number}]", item, findings) for number, item in enumerate(given, 1)]
+
+
+def _split(text: str) -> list[str]:
+    return re.split(r"[;,\s]+", text.strip("; ,\t\r\n")) if text else []
 
 
 def _name(key: str, item: Any, findings: Findings) -> str:
