@@ -93,6 +93,15 @@ def is_registry(text: str) -> bool:
     return bool(_DOMAIN.fullmatch(text)) and len(port) <= len("65535") and int(port or 0) <= LARGEST_PORT
 
 
+def is_digest(text: str) -> bool:
+    """Whether `text` is a digest that containerd accepts: `sha256:` and 64 digits, for example."""
+    try:
+        _check_digest(text)
+    except ReferenceProblem:
+        return False
+    return True
+
+
 def _split_tag(text: str) -> tuple[str, str]:
     """Split at the colon after the last slash; one before it belongs to a port."""
     start = text.rfind("/") + 1

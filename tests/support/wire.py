@@ -1,6 +1,7 @@
-"""An API server on the wire: real HTTP on loopback, with answers that a test scripts."""
+"""A server on the wire: real HTTP on loopback, with answers that a test scripts."""
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,6 +43,11 @@ class Server:
         self._answers = answers
         self._lock = threading.Lock()
 
+    def script(self, *answers: Answer) -> None:
+        """Add answers: those that hold the server's own URL."""
+        with self._lock:
+            self._answers += answers
+
     def take(self, request: Request) -> Answer:
         """Record a request and return its answer; without one left it is a 500."""
         with self._lock:
@@ -50,14 +56,17 @@ class Server:
 
 
 @contextmanager
-def serving(*answers: Answer) -> Iterator[tuple[Server, str]]:
-    """Serve these answers; give the server and its URL."""
+def serving(*answers: Answer, tls: ssl.SSLContext | None = None) -> Iterator[tuple[Server, str]]:
+    """Serve these answers, by TLS if there is a context for it; give the server and its URL."""
     server = Server(list(answers))
     http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
+    if tls:
+        http.socket = tls.wrap_socket(http.socket, server_side=True, do_handshake_on_connect=False)
+        http.handle_error = lambda *_: None  # a client that does not trust us is what some tests want
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield server, f"http://127.0.0.1:{http.server_address[1]}"
+        yield server, f"{'https' if tls else 'http'}://127.0.0.1:{http.server_address[1]}"
     finally:
         server.released.set()
         http.shutdown()
@@ -97,7 +106,7 @@ def _handler(server: Server) -> Callable[..., BaseHTTPRequestHandler]:
                 return
             _write(self, answer)
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - http.server's names
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - http.server's names
 
         def log_message(self, *_: object) -> None:
             pass
@@ -119,4 +128,5 @@ def _write(handler: BaseHTTPRequestHandler, answer: Answer) -> None:
     body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
     handler.send_header("Content-Length", str(len(body)))
     handler.end_headers()
-    handler.wfile.write(body)
+    if handler.command != "HEAD":
+        handler.wfile.write(body)
