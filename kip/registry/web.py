@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
-from urllib.parse import urljoin, urlsplit
 
 import requests
 
 from kip import __version__
 from kip.errors import KipError, RegistryAway, RegistryRefused
+from kip.registry.addresses import host_of, origin_of, redirected
 from kip.registry.answers import read_wait
 from kip.registry.politeness import Politeness
 
@@ -101,11 +101,16 @@ class Web:
             answer = self._once(session, request, url)
             if answer.status not in _MOVED:
                 return answer
-            url = self._target(request, url, answer.headers.get("Location", ""))
-        raise RegistryRefused(f"{request.reference}: {_host(request.url)} redirects in circles")
+            target = redirected(url, answer.headers.get("Location", ""), self._insecure)
+            if not target:
+                raise RegistryRefused(
+                    f"{request.reference}: {host_of(url)} redirects to where TLS does not lead"
+                )
+            url = target
+        raise RegistryRefused(f"{request.reference}: {host_of(request.url)} redirects in circles")
 
     def _once(self, session: Session, request: Request, url: str) -> Answer:
-        host, own = _host(url), _origin(url) == _origin(request.url)
+        host, own = host_of(url), origin_of(url) == origin_of(request.url)
         headers = {"Accept": request.accept}
         if own and request.authorization:
             headers["Authorization"] = request.authorization
@@ -145,26 +150,6 @@ class Web:
             f"{request.reference}: {host} answers {status_text(answer.status)}", retry_after=wait
         )
 
-    def _target(self, request: Request, url: str, location: str) -> str:
-        """Return where a redirect leads: anywhere by TLS, by plain HTTP only where that is allowed."""
-        try:
-            target = urljoin(url, location)
-            parts = urlsplit(target)
-            same = _origin(target) == _origin(url)
-        except ValueError:
-            raise RegistryRefused(
-                f"{request.reference}: {_host(url)} redirects to no usable address"
-            ) from None
-        plain = parts.scheme == "http" and parts.netloc.lower() in self._insecure
-        if (
-            not location
-            or not parts.hostname
-            or "@" in parts.netloc
-            or not (same or plain or parts.scheme == "https")
-        ):
-            raise RegistryRefused(f"{request.reference}: {_host(url)} redirects to where TLS does not lead")
-        return target
-
 
 def status_text(status: int) -> str:
     """Return a status with its meaning: `404 Not Found`."""
@@ -177,15 +162,6 @@ def status_text(status: int) -> str:
 def _as_it_is(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
     """Authorize nothing: without this, `requests` would look into .netrc and into the URL."""
     return prepared
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).netloc.rpartition("@")[2].lower()
-
-
-def _origin(url: str) -> tuple[str, str, int]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or (80 if parts.scheme == "http" else 443)
 
 
 def _body(request: Request, response: requests.Response) -> bytes:

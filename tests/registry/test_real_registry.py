@@ -54,7 +54,8 @@ class Registry:
             place = begun.headers["Location"]
         place += f"{'&' if '?' in place else '?'}{urlencode({'digest': digest})}"
         octets = {"Content-Type": "application/octet-stream"}
-        self._open(Request(place, blob, octets, method="PUT")).close()
+        request = Request(place, blob, octets, method="PUT")  # noqa: S310 - where the registry itself wants it
+        self._open(request).close()
         return digest
 
     def _put(self, name: str, tag: str, media_type: str, body: bytes) -> str:
