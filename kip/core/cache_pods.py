@@ -15,10 +15,10 @@ Manifest = dict[str, Any]
 class CachePod:
     """One pod of a cache or of a net.
 
-    `owner` is the uid of its DaemonSet, `born` its creationTimestamp, `template` the fingerprint of the template that it was made from
-    ("" for none of kip's), `pins` the images whose containers run in it. `settled`: nothing is being pulled
-    or started, each container runs or has failed. `started`: its kubelet knows it. `homeless`: it finds no
-    place on its node. `silent`: its node has ceased to report.
+    `owner` is the uid of its DaemonSet, `born` its creationTimestamp, `template` the fingerprint of the
+    template that it was made from ("" for none of kip's), `pins` the images whose containers run in it.
+    `settled`: nothing is being pulled or started, each container runs or has failed. `started`: its kubelet
+    knows it. `homeless`: it finds no place on its node. `silent`: its node has ceased to report.
     """
 
     node: str

@@ -1,4 +1,4 @@
-"""Whatever is changed, in whatever order, wherever the keeper is killed: no pin is lost that is still wanted."""
+"""Whatever is changed, wherever the keeper is killed: no pin is lost that is still wanted."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -94,7 +94,7 @@ class World:
         self.cluster.tick()
 
     def edit(self, names: list[str], **values: str) -> None:
-        """Change the settings. What was not wanted a moment ago may be on its way out: it counts when listed."""
+        """Change the settings. What was not wanted so far may be on its way out: it counts when listed."""
         self.returning |= {image(name) for name in set(names) - set(self.names)}
         self.names, self.values = names, {**self.values, **values}
         self._held = {key for key in self._held if key[1] in self.wanted()}

@@ -1,4 +1,4 @@
-"""A cluster in memory in which DaemonSets have pods: the rules of its controller and of kubelets, a tick a second.
+"""A cluster in memory in which DaemonSets have pods: the rules of its controller and of kubelets.
 
 Source of the rules: pkg/controller/daemon of Kubernetes 1.36 (manage, rollingUpdate, IsPodUpdated) and the
 kubelet's order of work (init container, then containers one by one; a failed pull does not stop the next).
@@ -186,55 +186,36 @@ class Simulation(FakeCluster):
             if not pod.owner and not pod.going and selector <= pod.template["metadata"]["labels"].items():
                 pod.owner = uid
         strategy = daemonset["spec"]["updateStrategy"]
-        rolling = strategy.get("rollingUpdate") or {}
         nodes = [node for node in self.nodes if _selects(template, node)]
-        surge = _count(rolling.get("maxSurge", 0), len(nodes))
-        surging = 0
-        candidates: list[str] = []
-        make: list[str] = []
 
         def is_new(pod: Pod) -> bool:
             return pod.revision == revision or pod.generation == generation
 
-        for node in nodes:
-            mine = sorted(
-                (p for p in self.pods if p.owner == uid and p.node == node and not p.going), key=_age
-            )
-            if not mine:
-                make.append(node)
-                continue
-            new, old = [p for p in mine if is_new(p)], [p for p in mine if not is_new(p)]
-            if surge and len(mine) > 1:
-                for pod in [*new[1:], *old[1:]]:
-                    pod.going = True
-                if new and old and (not old[0].ready or new[0].ready):
-                    old[0].going = True
-                elif new and old:
-                    surging += 1
-                continue
-            if strategy["type"] == "OnDelete" or new:
-                continue
-            if not old[0].ready:
-                make.append(node)
-            else:
-                candidates.append(node)
-        make += candidates[: max(0, surge - surging)]
+        mine = {node: self._pods_of(uid, node) for node in nodes}
+        surge = _count((strategy.get("rollingUpdate") or {}).get("maxSurge", 0), len(nodes))
+        if surge:
+            for pods in mine.values():
+                _prune(pods, is_new)
+        surging = sum(len({is_new(pod) for pod in pods}) > 1 for pods in mine.values())
+        make = [node for node, pods in mine.items() if not pods]
+        if strategy["type"] == "RollingUpdate":
+            old = {node: pods[0] for node, pods in mine.items() if pods and not any(map(is_new, pods))}
+            make += [node for node, pod in old.items() if not pod.ready]
+            make += [node for node, pod in old.items() if pod.ready][: max(0, surge - surging)]
         for node in make:
             self._born += 1
             name = f"{daemonset['metadata']['name']}-{self._born}"
             self.pods.append(Pod(name, uid, node, deepcopy(template), revision, generation, self._born))
         self._report(daemonset, nodes, is_new)
 
+    def _pods_of(self, uid: str, node: str) -> list[Pod]:
+        """Return the pods of a DaemonSet on a node, the oldest first."""
+        found = [pod for pod in self.pods if pod.owner == uid and pod.node == node and not pod.going]
+        return sorted(found, key=_age)
+
     def _report(self, daemonset: dict, nodes: list[str], is_new: Callable[[Pod], bool]) -> None:
         uid = daemonset["metadata"]["uid"]
-        oldest = {
-            node: min(
-                (p for p in self.pods if p.owner == uid and p.node == node and not p.going),
-                key=_age,
-                default=None,
-            )
-            for node in nodes
-        }
+        oldest = {node: next(iter(self._pods_of(uid, node)), None) for node in nodes}
         there = [pod for pod in oldest.values() if pod]
         ready = sum(pod.ready for pod in there)
         daemonset["status"] = {
@@ -286,6 +267,15 @@ class Simulation(FakeCluster):
         for pod in self.pods:
             pinned[pod.node] |= pod.pins
         return pinned
+
+
+def _prune(pods: list[Pod], is_new: Callable[[Pod], bool]) -> None:
+    """Of several pods on a node keep the oldest new one, and the oldest old one until its time has come."""
+    new, old = [pod for pod in pods if is_new(pod)], [pod for pod in pods if not is_new(pod)]
+    for pod in [*new[1:], *old[1:]]:
+        pod.going = True
+    if new and old and (not old[0].ready or new[0].ready):
+        old[0].going = True
 
 
 def _age(pod: Pod) -> int:
