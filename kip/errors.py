@@ -94,7 +94,14 @@ class RegistryAway(KipError):
 
 
 class RegistryRefused(KipError):
-    """A registry does not tell, and asking again does not help: 401, 403, 404, a certificate, a redirect."""
+    """A registry does not tell, and asking again does not help: 401, 403, 404, a certificate, a redirect.
+
+    `missing`: it says that there is no such image.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", missing: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.missing = missing
 
 
 @dataclass(frozen=True, slots=True)

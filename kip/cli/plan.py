@@ -11,8 +11,13 @@ from kip.cluster.client import connect
 from kip.config import sources
 from kip.core.plan import Plan
 from kip.keeper.reconcile import Reconciler
+from kip.keeper.refreshing import Refresher, ask_registries
 
 CHANGES_DUE = 3
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @click.command("plan")
@@ -34,7 +39,8 @@ def command(
     """
     settings = settings_from(env_file, configmap)
     cluster = connect(kubeconfig or sources.kubeconfig(), context)
-    reconciler = Reconciler(cluster, lambda: datetime.now(UTC), time.monotonic, sources.pod_namespace())
+    refresher = Refresher(_now, ask_registries(), start=lambda work: work())
+    reconciler = Reconciler(cluster, _now, time.monotonic, refresher, sources.pod_namespace())
     _, plan = reconciler.look(settings)
     click.echo(_text(plan) if output == "text" else document(_document(plan), output), nl=False)
     ctx.exit(CHANGES_DUE if plan.steps or plan.pending else 0)

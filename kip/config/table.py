@@ -160,7 +160,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "REFRESH", "refresh", _one_of(Refresh), Refresh.AUTO, "",
-        "Whether the nodes look again every interval. `auto`: if the list has moving tags.",
+        "Whether the nodes look again every interval. `auto`: if a registry says that a tag has moved, or "
+        "does not tell; while it gives no answer it is asked again.",
         values.choice(Refresh),
     ),
     Setting(

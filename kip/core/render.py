@@ -19,6 +19,9 @@ from kip.config.settings import Platform, PullPolicy, Settings
 REFRESHED_AT = "kip.dev/refreshed-at"
 """Pod template annotation: when the nodes were last told to look at moving tags again (RFC 3339)."""
 
+DIGESTS = "kip.dev/digests"
+"""Pod template annotation: the digests of moving tags at the last refresh (JSON, image -> digest)."""
+
 TEMPLATE = "kip.dev/template"
 """Pod template annotation: a fingerprint of the template, so that a pod tells which one it was made from."""
 
@@ -51,16 +54,17 @@ def render(
     platform: Platform,
     owner: Owner | None = None,
     refreshed_at: str = "",
+    digests: str = "",
     selector: Mapping[str, str] | None = None,
 ) -> Manifest:
     """Return the DaemonSet for `settings`.
 
     `platform` is settled (never `auto`), `selector` is that of a cache which exists already,
-    `refreshed_at` the time of the last refresh (empty: none yet).
+    `refreshed_at` the time of the last refresh (empty: none yet), `digests` those of its tags (JSON).
     """
     labels = cache_labels(settings.daemonset_name)
     template = {
-        "metadata": _template_metadata({**labels, **(selector or {})}, refreshed_at),
+        "metadata": _template_metadata({**labels, **(selector or {})}, refreshed_at, digests),
         "spec": _pod(settings, on_openshift=platform is Platform.OPENSHIFT),
     }
     return {
@@ -119,11 +123,10 @@ def _metadata(settings: Settings, owner: Owner | None) -> Manifest:
     return metadata
 
 
-def _template_metadata(labels: Mapping[str, str], refreshed_at: str) -> Manifest:
-    metadata: Manifest = {"labels": dict(sorted(labels.items()))}
-    if refreshed_at:
-        metadata["annotations"] = {REFRESHED_AT: refreshed_at}
-    return metadata
+def _template_metadata(labels: Mapping[str, str], refreshed_at: str, digests: str) -> Manifest:
+    stamp = {DIGESTS: digests, REFRESHED_AT: refreshed_at}
+    annotations = {key: text for key, text in stamp.items() if text}
+    return {"labels": dict(sorted(labels.items())), "annotations": annotations}
 
 
 def _pod(settings: Settings, *, on_openshift: bool) -> Manifest:

@@ -12,7 +12,6 @@ from kip.cluster.api import CONFIGMAPS, DAEMONSETS, Selection
 from kip.cluster.backoff import backoff
 from kip.config.settings import Settings
 from kip.core.progress import Progress
-from kip.core.refresh import refresh_due
 from kip.core.steps import Plan
 from kip.errors import Fault, KipError
 from kip.keeper.lease import Leadership
@@ -94,7 +93,7 @@ class Loop:
             self._failed(Fault(error), report, started)
             return
         self._failures, self.health.reconcile_problem, self.health.standby = 0, "", ""
-        self._refresh_at = refresh_due(outcome.settings, outcome.daemonset) if outcome.daemonset else None
+        self._refresh_at = outcome.refresh_at
         self._tell_refusal(outcome)
         self._report(outcome, report, started)
         self._look_again(outcome.plan, self.clock() - started)

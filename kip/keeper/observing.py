@@ -4,7 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kip.cluster.api import CONFIGMAPS, DAEMONSETS, DEPLOYMENTS, PODS, Cluster, Selection
+import structlog
+
+from kip.cluster.api import CONFIGMAPS, DAEMONSETS, DEPLOYMENTS, PODS, SECRETS, Cluster, Selection
+from kip.config.findings import Unreadable
 from kip.config.settings import Platform, Settings
 from kip.core.cache_pods import CachePod, read_cache_pods
 from kip.core.ownership import is_former_cache, is_our_net
@@ -13,11 +16,14 @@ from kip.core.rights import Rights
 from kip.core.stand_ins import pod_labels
 from kip.core.steps import Observed
 from kip.errors import Forbidden
+from kip.registry.credentials import Credential, read_pull_secret
 
 Manifest = dict[str, Any]
 
 OPENSHIFT_GROUP = "route.openshift.io"
 """Upstream's mark of OpenShift: this API group is served."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,28 @@ def read_pods(cluster: Cluster, namespaces: Iterable[str]) -> tuple[CachePod, ..
         for page in cluster.pages(Selection(PODS, namespace, labels=pod_labels())):
             pods += read_cache_pods(page.items)
     return tuple(pods)
+
+
+def read_raw_pods(cluster: Cluster, namespace: str, daemonset: Manifest) -> Iterator[Manifest]:
+    """Yield the pods of one cache as they are, page by page."""
+    uid = daemonset["metadata"]["uid"]
+    for page in cluster.pages(Selection(PODS, namespace, labels=pod_labels())):
+        for pod in page.items:
+            if any(owner.get("uid") == uid for owner in pod["metadata"].get("ownerReferences") or ()):
+                yield pod
+
+
+def read_credentials(cluster: Cluster, settings: Settings, rights: Rights) -> tuple[Credential, ...]:
+    """Read the pull secrets, as far as that is allowed. One that cannot be used is told, and left out."""
+    found: list[Credential] = []
+    for name in settings.image_pull_secrets:
+        if not rights.allow("get", "secrets", name=name):
+            continue
+        try:
+            found += read_pull_secret(cluster.get(SECRETS, settings.namespace, name) or {})
+        except (Unreadable, Forbidden) as error:
+            log.warning("pull_secret_unusable", name=name, error=str(error))
+    return tuple(found)
 
 
 def detect_platform(cluster: Cluster, wanted: Platform) -> Platform:

@@ -11,7 +11,7 @@ from kip.cluster.api import Cluster
 from kip.config.settings import Platform, Settings
 from kip.core.plan import make_plan, needs_pods
 from kip.core.progress import Progress, read_progress
-from kip.core.refresh import refresh_stamp
+from kip.core.refresh import Stamp, digests_for, digests_on_nodes
 from kip.core.render import render
 from kip.core.rights import Rights
 from kip.core.rolling import limits_pulls
@@ -19,7 +19,16 @@ from kip.core.stand_ins import holder_of, selector_of_lost_cache
 from kip.core.steps import Action, Observed, Plan, Wanted
 from kip.errors import Forbidden, Invalid, SettingsError
 from kip.keeper.applying import carry_out
-from kip.keeper.observing import Place, detect_platform, observe, observe_former, read_pods
+from kip.keeper.observing import (
+    Place,
+    detect_platform,
+    observe,
+    observe_former,
+    read_credentials,
+    read_pods,
+    read_raw_pods,
+)
+from kip.keeper.refreshing import Refresher
 from kip.keeper.validating import Validator
 from kip.keeper.waits import Waits
 
@@ -39,6 +48,7 @@ class Outcome:
     progress: Progress | None
     daemonset: Manifest | None
     settings: Settings
+    refresh_at: datetime | None = None
     refusal: SettingsError | None = None
 
 
@@ -53,6 +63,7 @@ class Reconciler:
     cluster: Cluster
     now: Callable[[], datetime]
     clock: Callable[[], float]
+    refresher: Refresher
     home: str = ""
     _rights: dict[str, Rights] = field(default_factory=dict)
     _platform: dict[Platform, Platform] = field(default_factory=dict)
@@ -84,7 +95,8 @@ class Reconciler:
         if plan.steps:
             self._carry_out(plan)
         found = observed.daemonset
-        return Outcome(plan, read_progress(found) if found else None, found, settings, refusal)
+        progress = read_progress(found) if found else None
+        return Outcome(plan, progress, found, settings, self.refresher.next_at(settings, found), refusal)
 
     def look(self, settings: Settings) -> tuple[Observed, Plan]:
         """Observe and plan; nothing is changed."""
@@ -116,7 +128,7 @@ class Reconciler:
     def _wanted(self, settings: Settings, observed: Observed) -> Wanted:
         found = observed.daemonset
         platform = self._platform_of(settings)
-        stamp = refresh_stamp(settings, found, self.now())
+        stamp = self._stamp(settings, found)
         if found:
             selector = found["spec"]["selector"].get("matchLabels")
         else:
@@ -124,7 +136,12 @@ class Reconciler:
 
         def rendered(chosen: Settings) -> Manifest:
             return render(
-                chosen, platform=platform, owner=observed.owner, refreshed_at=stamp, selector=selector
+                chosen,
+                platform=platform,
+                owner=observed.owner,
+                refreshed_at=stamp.refreshed_at,
+                digests=digests_for(chosen, stamp),
+                selector=selector,
             )
 
         accepted, cache = self._validator.accept(settings, rendered)
@@ -132,6 +149,18 @@ class Reconciler:
             return Wanted(cache)
         holder = self._validator.target(holder_of(cache.manifest, adopts=found is None))
         return Wanted(cache, holder, accepted.max_surge)
+
+    def _stamp(self, settings: Settings, found: Manifest | None) -> Stamp:
+        rights = self.rights(settings.namespace)
+
+        def seen() -> dict[str, frozenset[str]]:
+            if found is None or not rights.allow("list", "pods"):
+                return {}
+            return digests_on_nodes(read_raw_pods(self.cluster, settings.namespace, found))
+
+        return self.refresher.stamp(
+            settings, found, lambda: read_credentials(self.cluster, settings, rights), seen
+        )
 
     def _carry_out(self, plan: Plan) -> None:
         try:

@@ -20,6 +20,7 @@ from kip.keeper.live_settings import LiveSettings
 from kip.keeper.loop import TICK_SECONDS, Loop
 from kip.keeper.observing import observe, read_deployment
 from kip.keeper.reconcile import Reconciler
+from kip.keeper.refreshing import Refresher, ask_registries
 from kip.keeper.triggers import Triggers, Watches
 from kip.observe.health import Health
 from kip.observe.http import serve
@@ -51,7 +52,8 @@ def run(cluster: Cluster, environment: Mapping[str, str], *, pod_namespace: str,
     settings = LiveSettings(cluster, environment, pod_namespace)
     health = Health(time.monotonic, STUCK_AFTER_SECONDS, ticked=time.monotonic())
     triggers, random = Triggers(), Random()  # noqa: S311 - spreads retries, guards nothing
-    reconciler = Reconciler(cluster, _now, time.monotonic, pod_namespace)
+    refresher = Refresher(_now, ask_registries(), lambda: triggers.wake("registries_answered"))
+    reconciler = Reconciler(cluster, _now, time.monotonic, refresher, pod_namespace)
     leadership = Leadership(cluster, identity(environment), reconciler.rights, _now, time.monotonic)
     loop = Loop(
         settings=settings,

@@ -124,6 +124,7 @@ class Registries:
             raise RegistryRefused(
                 f"{text}: {host} answers {status_text(answer.status)}",
                 hint=REMEDY if answer.status in _HIDDEN else "",
+                missing=answer.status == HTTPStatus.NOT_FOUND,
             )
         return f"sha256:{hashlib.sha256(answer.body).hexdigest()}"
 

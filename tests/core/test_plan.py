@@ -1,13 +1,12 @@
 """The plan: what is to be done, and why."""
 
 from copy import deepcopy
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
-from samples import COMPLETE, OWNER, manifest, settings, stored, upstream_cache
+from samples import COMPLETE, OWNER, manifest, stored, upstream_cache
 
 from kip.core.plan import Action, Observed, Target, Wanted, make_plan
-from kip.core.refresh import last_refresh, refresh_due, refresh_stamp
 from kip.core.render import REFRESHED_AT, Owner
 from kip.core.rights import Rights, Rule
 
@@ -114,40 +113,7 @@ def refreshed(stamp):
     return found
 
 
-def test_before_the_interval_has_passed_there_is_no_refresh():
-    now = CREATED + timedelta(minutes=59)
-    assert refresh_stamp(settings(), stored(manifest()), now) == ""
-
-
-def test_after_the_interval_moving_tags_are_refreshed():
-    now = CREATED + timedelta(hours=1)
-    assert refresh_stamp(settings(), stored(manifest()), now) == "2026-11-21T09:00:00Z"
-
-
-def test_the_interval_counts_from_the_last_refresh():
-    now = CREATED + timedelta(hours=1, minutes=30)
-    assert refresh_stamp(settings(), refreshed("2026-11-21T08:45:00Z"), now) == "2026-11-21T08:45:00Z"
-
-
 def test_a_due_refresh_gives_the_plan_its_reason():
     wanted = manifest()
     wanted["spec"]["template"]["metadata"]["annotations"] = {REFRESHED_AT: "2026-11-21T09:00:00Z"}
     assert step(wanted, refreshed("2026-11-21T08:00:00Z")).reasons == ("refresh is due",)
-
-
-@pytest.mark.parametrize(
-    ("images", "refresh", "due"),
-    [
-        ("a=x:1.0.0", "auto", False),
-        ("a=x:latest", "auto", True),
-        ("a=x:1.0.0;b=y", "auto", True),
-        ("a=x:1.0.0", "always", True),
-        ("a=x:latest", "never", False),
-    ],
-)
-def test_refresh_follows_the_tags_unless_told_otherwise(images, refresh, due):
-    assert (refresh_due(settings(images, REFRESH=refresh), stored(manifest())) is not None) is due
-
-
-def test_a_stamp_that_somebody_spoilt_counts_as_none():
-    assert last_refresh(refreshed("yesterday")) == ""

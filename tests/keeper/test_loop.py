@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from random import Random
 
 import pytest
-from fakes import Clock, FakeCluster, configmap
+from fakes import Clock, FakeCluster, configmap, unasked
 from structlog.testing import capture_logs
 
 from kip.cluster.api import Selection
@@ -54,7 +54,7 @@ class RecordedWatches:
 
 def loop(cluster: FakeCluster, *script: tuple[str, ...], **environment: str) -> Loop:
     clock = Clock()
-    reconciler = Reconciler(cluster, now, clock)
+    reconciler = Reconciler(cluster, now, clock, unasked(now))
     return Loop(
         settings=LiveSettings(cluster, environment, "images"),
         reconciler=reconciler,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from fakes import EVERYTHING
+from fakes import EVERYTHING, unasked
 from hypothesis import HealthCheck, given, note
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as some
@@ -75,12 +75,13 @@ class World:
             self.lost.append((self.cluster.time, sorted(gone)))
         self._held = held
 
+    def now(self) -> datetime:
+        return EPOCH + timedelta(seconds=self.cluster.time)
+
     def second(self) -> None:
         """Let the keeper look once, and a second pass."""
         self.keeper = self.keeper or Reconciler(
-            self.cluster,
-            lambda: EPOCH + timedelta(seconds=self.cluster.time),
-            lambda: float(self.cluster.time),
+            self.cluster, self.now, lambda: float(self.cluster.time), unasked(self.now)
         )
         listed = ";".join(f"{name}={image(name)}" for name in self.names)
         chosen = settings(listed, REFRESH="never", DEPLOYMENT_NAME="kubernetes-image-puller", **self.values)

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from fakes import EVERYTHING, FakeCluster, deployment
+from fakes import EVERYTHING, FakeCluster, deployment, unasked
 from samples import OWNER, settings, upstream_cache
 
 from kip.core.plan import Action
@@ -20,7 +20,7 @@ UPSTREAMS = Rights(
 
 
 def keeping(cluster: FakeCluster, now: datetime = NOW) -> Reconciler:
-    return Reconciler(cluster, lambda: now, lambda: 0.0)
+    return Reconciler(cluster, lambda: now, lambda: 0.0, unasked(lambda: now))
 
 
 def kept(*objects, rights=EVERYTHING, **values) -> FakeCluster:
@@ -121,9 +121,9 @@ def test_a_container_that_somebody_added_is_removed():
 
 def test_a_due_refresh_is_stamped_on_the_pods():
     cluster = kept()
-    keeping(cluster, datetime(2026, 11, 21, 9, 0, tzinfo=UTC)).reconcile(settings())
+    keeping(cluster, datetime(2026, 11, 21, 9, 10, tzinfo=UTC)).reconcile(settings())
     annotations = cluster.daemonset()["spec"]["template"]["metadata"]["annotations"]
-    assert annotations[REFRESHED_AT] == "2026-11-21T09:00:00Z"
+    assert annotations[REFRESHED_AT] == "2026-11-21T09:10:00Z"
 
 
 def test_a_refresh_that_is_not_due_changes_nothing():

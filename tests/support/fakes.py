@@ -1,14 +1,16 @@
 """An API server in memory, as far as the keeper uses one. What the real one would refuse, it refuses."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
+from datetime import datetime
 from typing import Any
 
 from samples import COMPLETE
 
 from kip.cluster.api import CONFIGMAPS, DAEMONSETS, DEPLOYMENTS, Listing, Resource, Selection
 from kip.core.rights import Rights, Rule
-from kip.errors import Conflict, Invalid, KipError, NotFound
+from kip.errors import Conflict, Invalid, KipError, NotFound, RegistryRefused
+from kip.keeper.refreshing import Refresher
 
 EVERYTHING = Rights((Rule(*(frozenset({"*"}),) * 3, frozenset()),))
 Key = tuple[str, str, str]
@@ -189,3 +191,9 @@ def _merge(found: Any, wanted: Any) -> Any:
         merged = [_merge(others.pop(item["name"], None), item) for item in wanted]
         return [*merged, *others.values()]
     return wanted
+
+
+def unasked(now: Callable[[], datetime]) -> Refresher:
+    """Return a refresher whose registries tell nothing, so that a due refresh is done."""
+    silent = RegistryRefused("it does not tell")
+    return Refresher(now, lambda _, images, __: dict.fromkeys(images, silent), start=lambda work: work())
