@@ -13,8 +13,12 @@ FIELD_MANAGER = "kip"
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 """Annotation: the API server counts the templates of a DaemonSet there; its creator may say from where."""
 
-_SERVERS_OWN = {TEMPLATE_GENERATION}
-"""Annotations that the API server keeps in the name of whoever creates a DaemonSet."""
+WRITTEN_BY = "kip.dev/written-by"
+"""Annotation of the cache: when the keeper that wrote it last had started (RFC 3339), and its name."""
+
+_CONTROLLERS = {"kube-controller-manager"}
+_UNCOMPARED = {TEMPLATE_GENERATION, WRITTEN_BY}
+"""Annotations that kip's field manager writes, or the API server in its name, but no settings ask for."""
 
 
 def stranger(daemonset: Manifest, owner: Owner | None) -> str:
@@ -62,7 +66,27 @@ def written_annotations(metadata: Manifest) -> set[str]:
         if entry.get("manager") == FIELD_MANAGER
     )
     keys = {key.removeprefix("f:") for annotations in fields for key in annotations if key != "."}
-    return keys - _SERVERS_OWN
+    return keys - _UNCOMPARED
+
+
+def last_writers(daemonset: Manifest) -> list[str]:
+    """Return who wrote the object last, by field managers; several if it was in the same second."""
+    entries = [
+        entry
+        for entry in daemonset["metadata"].get("managedFields") or ()
+        if entry.get("subresource") != "status" and entry.get("manager") not in _CONTROLLERS
+    ]
+    others = [entry for entry in entries if entry.get("manager") != FIELD_MANAGER] or entries
+    last = max((entry.get("time", "") for entry in others), default="")
+    found = {entry.get("manager", "?") for entry in others if entry.get("time", "") == last}
+    return ["another keeper" if name == FIELD_MANAGER else name for name in sorted(found)] or ["somebody"]
+
+
+def newer_keeper(daemonset: Manifest, started: str) -> str:
+    """Return the name of the keeper that wrote the cache last if it started after `started`, else ""."""
+    written = str((daemonset["metadata"].get("annotations") or {}).get(WRITTEN_BY, ""))
+    began, _, name = written.partition(" ")
+    return name if started and began > started else ""
 
 
 def _is_owned_by(daemonset: Manifest, owner: Owner | None) -> bool:

@@ -8,11 +8,18 @@ A change that gives up pods waits until `kip.core.guard` says that each pin whic
 
 from kip.core import guard, rolling
 from kip.core.compare import differences
-from kip.core.ownership import stranger
+from kip.core.ownership import newer_keeper, stranger
 from kip.core.reasons import reasons_to_change
 from kip.core.steps import Action, Manifest, Observed, Plan, Step, Target, Waited, Wanted
 
 __all__ = ["Action", "Observed", "Plan", "Step", "Target", "Wanted", "make_plan", "needs_pods"]
+
+NEWER_PATIENCE = 600.0
+"""Seconds for which a keeper leaves the cache to one that started later and has not changed it since.
+
+In a rolling update of the keeper without a Lease two run for a moment, perhaps with different settings. If
+the newer one is gone for good, the older one goes on.
+"""
 
 
 def needs_pods(wanted: Wanted, observed: Observed) -> bool:
@@ -43,17 +50,39 @@ def make_plan(wanted: Wanted, observed: Observed, waited: Waited) -> Plan:
     stage = rolling.next_stage(wanted, found, waited)
     if stage is None:
         return Plan(pending="the holders are being started")
-    by_holders = stage is wanted.holder
-    target = stage if by_holders else rolling.with_surge(stage, rolling.surge(wanted, observed, waited))
+    target = stage
+    if stage is wanted.cache:
+        target = rolling.with_surge(stage, rolling.surge(wanted, observed, waited))
     reasons = reasons_to_change(target.manifest, target.expected, found)
     if not reasons:
         plan = guard.retire(wanted, observed, found, waited)
         under_way = wanted.holder and not rolling.is_complete(found)
         return Plan(pending="the list is being rolled in") if plan == Plan() and under_way else plan
+    return _change(wanted, observed, found, target, reasons, waited)
+
+
+def _change(
+    wanted: Wanted,
+    observed: Observed,
+    found: Manifest,
+    target: Target,
+    reasons: tuple[str, ...],
+    waited: Waited,
+) -> Plan:
+    newer = newer_keeper(found, observed.started)
+    if newer and waited(("newer", newer, found["metadata"].get("generation"))) < NEWER_PATIENCE:
+        return Plan(pending=f"{newer} started later and keeps this cache")
     in_place = observed.rights.allow("patch", "daemonsets", group="apps", name=found["metadata"]["name"])
     action = Action.APPLY if in_place else Action.REPLACE
-    rolls = _rolls(target, found)
-    guarded = guard.before(wanted, observed, found, action, waited, rolls=rolls, everywhere=by_holders)
+    guarded = guard.before(
+        wanted,
+        observed,
+        found,
+        action,
+        waited,
+        rolls=_rolls(target, found),
+        everywhere=target is wanted.holder,
+    )
     return guarded.plan or _plan(action, target, (*reasons, *guarded.remarks), found)
 
 

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 
 from kip.cluster.api import DAEMONSETS, Cluster
-from kip.core.ownership import TEMPLATE_GENERATION
+from kip.core.ownership import TEMPLATE_GENERATION, WRITTEN_BY
 from kip.core.stand_ins import fingerprint_of
-from kip.core.steps import Action, Plan, Step
+from kip.core.steps import Action, Manifest, Plan, Step
 from kip.errors import Conflict, OwnershipError
 
 GONE_WITHIN_SECONDS = 10.0
@@ -15,16 +15,21 @@ GONE_WITHIN_SECONDS = 10.0
 POLL_SECONDS = 0.1
 
 
-def carry_out(plan: Plan, cluster: Cluster, *, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Do every step of the plan. Raises OwnershipError for a step that is refused, ApiError as it comes."""
+def carry_out(
+    plan: Plan, cluster: Cluster, signature: str = "", *, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Do every step of the plan; `signature` says who writes (see WRITTEN_BY).
+
+    Raises OwnershipError for a step that is refused, ApiError as it comes.
+    """
     for step in plan.steps:
         match step.action:
             case Action.CREATE | Action.SPREAD:
-                _create(step, cluster)
+                _create(step, cluster, signature)
             case Action.APPLY:
-                _apply(step, cluster)
+                _apply(step, cluster, signature)
             case Action.REPLACE:
-                _replace(step, cluster, sleep)
+                _replace(step, cluster, signature, sleep)
             case Action.RETIRE:
                 cluster.delete(DAEMONSETS, step.namespace, step.name, uid=step.uid)
             case Action.WAIT:
@@ -36,28 +41,25 @@ def carry_out(plan: Plan, cluster: Cluster, *, sleep: Callable[[float], None] = 
                 )
 
 
-def _create(step: Step, cluster: Cluster) -> None:
+def _create(step: Step, cluster: Cluster, signature: str) -> None:
     """Create the DaemonSet with a template generation of its own.
 
     The controller takes every pod for up to date whose label has the DaemonSet's template generation, and
     that begins at 1 for each new one: it would adopt the pods of the one before and never roll them.
     """
-    metadata = step.manifest["metadata"]
-    generation = str(int(fingerprint_of(step.manifest), base=16))
-    annotations = {**metadata.get("annotations", {}), TEMPLATE_GENERATION: generation}
-    cluster.create(
-        DAEMONSETS, step.namespace, {**step.manifest, "metadata": {**metadata, "annotations": annotations}}
-    )
+    metadata = _signed(step.manifest, signature)
+    metadata["annotations"][TEMPLATE_GENERATION] = str(int(fingerprint_of(step.manifest), base=16))
+    cluster.create(DAEMONSETS, step.namespace, {**step.manifest, "metadata": metadata})
 
 
-def _apply(step: Step, cluster: Cluster) -> None:
+def _apply(step: Step, cluster: Cluster, signature: str) -> None:
     """Change the object in place, so that its spec is exactly the wanted one.
 
     Server-side apply alone leaves what other managers wrote (the containers of an upstream cache, a hand-made
     edit). Where a dry run shows such leftovers the spec is first written whole; the apply after it then
     changes nothing but the ownership of the fields, so the pods roll once.
     """
-    metadata = {**step.manifest["metadata"], "uid": step.uid}
+    metadata = {**_signed(step.manifest, signature), "uid": step.uid}
     trial = cluster.apply(DAEMONSETS, step.namespace, {**step.manifest, "metadata": metadata}, dry_run=True)
     if trial["spec"] != step.spec:
         cluster.patch(
@@ -73,12 +75,20 @@ def _apply(step: Step, cluster: Cluster) -> None:
     cluster.apply(DAEMONSETS, step.namespace, {**step.manifest, "metadata": metadata})
 
 
-def _replace(step: Step, cluster: Cluster, sleep: Callable[[float], None]) -> None:
+def _replace(step: Step, cluster: Cluster, signature: str, sleep: Callable[[float], None]) -> None:
     """Delete the object but not its pods, and create it anew: it adopts the pods and rolls them."""
     cluster.delete(DAEMONSETS, step.namespace, step.name, uid=step.uid, orphan=True)
     for _ in range(int(GONE_WITHIN_SECONDS / POLL_SECONDS)):
         if cluster.get(DAEMONSETS, step.namespace, step.name) is None:
-            _create(step, cluster)
+            _create(step, cluster, signature)
             return
         sleep(POLL_SECONDS)
     raise Conflict(f"DaemonSet {step.namespace}/{step.name} is still being deleted")
+
+
+def _signed(manifest: Manifest, signature: str) -> Manifest:
+    """Return the metadata with who wrote it."""
+    annotations = dict(manifest["metadata"].get("annotations", {}))
+    if signature:
+        annotations[WRITTEN_BY] = signature
+    return {**manifest["metadata"], "annotations": annotations}

@@ -19,6 +19,7 @@ from kip.core.stand_ins import holder_of, selector_of_lost_cache
 from kip.core.steps import Action, Observed, Plan, Wanted
 from kip.errors import Forbidden, Invalid, SettingsError
 from kip.keeper.applying import carry_out
+from kip.keeper.fights import Fights
 from kip.keeper.observing import (
     Place,
     detect_platform,
@@ -57,7 +58,8 @@ class Reconciler:
     """Brings the cluster to what the settings say. Remembers only what saves requests, and what it waits for.
 
     `now` tells the time, `clock` monotonic seconds, `home` is the keeper's own namespace ("" outside a
-    cluster). Nothing is lost when the process ends at any point: the next one reads all it needs.
+    cluster), `name` its own name ("" for a look that is not a keeper's). Nothing is lost when the process
+    ends at any point: the next one reads all it needs.
     """
 
     cluster: Cluster
@@ -65,6 +67,7 @@ class Reconciler:
     clock: Callable[[], float]
     refresher: Refresher
     home: str = ""
+    name: str = ""
     _rights: dict[str, Rights] = field(default_factory=dict)
     _platform: dict[Platform, Platform] = field(default_factory=dict)
     _former: set[Place] = field(default_factory=set)
@@ -73,10 +76,14 @@ class Reconciler:
     _net_refused: bool = False
     _validator: Validator = field(init=False)
     _waits: Waits = field(init=False)
+    _fights: Fights = field(init=False)
+    _started: str = field(init=False)
 
     def __post_init__(self) -> None:
         self._validator = Validator(self.cluster)
         self._waits = Waits(self.clock)
+        self._fights = Fights(self.clock)
+        self._started = self.now().isoformat(timespec="microseconds") if self.name else ""
 
     def reconcile(self, settings: Settings) -> Outcome:
         """Do the next step, and say what that was. Raises ApiError, OwnershipError and SettingsError."""
@@ -92,9 +99,11 @@ class Reconciler:
             self._remember(settings)
             observed, plan = self.look(settings)
         self._accepted = settings
+        found = observed.daemonset
+        if plan.steps and (reason := self._fights.held_back(plan.steps[0], found)):
+            plan = Plan(pending=reason)
         if plan.steps:
             self._carry_out(plan)
-        found = observed.daemonset
         progress = read_progress(found) if found else None
         return Outcome(plan, progress, found, settings, self.refresher.next_at(settings, found), refusal)
 
@@ -105,7 +114,7 @@ class Reconciler:
         for namespace in self._former_namespaces(settings):
             left = observe_former(self.cluster, settings, namespace, self.rights(namespace), self._former)
             observed = replace(observed, others=observed.others + left)
-        observed = replace(observed, net_refused=self._net_refused)
+        observed = replace(observed, net_refused=self._net_refused, started=self._started)
         wanted = self._wanted(settings, observed)
         if needs_pods(wanted, observed) and rights.allow("list", "pods"):
             places = {settings.namespace, *(other["metadata"]["namespace"] for other in observed.others)}
@@ -164,7 +173,7 @@ class Reconciler:
 
     def _carry_out(self, plan: Plan) -> None:
         try:
-            carry_out(plan, self.cluster)
+            carry_out(plan, self.cluster, f"{self._started} {self.name}" if self.name else "")
         except (Forbidden, Invalid) as error:
             if plan.steps[0].action is not Action.SPREAD:
                 raise
@@ -177,6 +186,7 @@ class Reconciler:
                 remedy="let the keeper create a second DaemonSet whose containers request nothing",
             )
         else:
+            self._fights.wrote(plan.steps[0])
             # What the server makes of a manifest is asked afresh after each change.
             self._validator.forget()
 

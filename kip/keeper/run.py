@@ -53,8 +53,9 @@ def run(cluster: Cluster, environment: Mapping[str, str], *, pod_namespace: str,
     health = Health(time.monotonic, STUCK_AFTER_SECONDS, ticked=time.monotonic())
     triggers, random = Triggers(), Random()  # noqa: S311 - spreads retries, guards nothing
     refresher = Refresher(_now, ask_registries(), lambda: triggers.wake("registries_answered"))
-    reconciler = Reconciler(cluster, _now, time.monotonic, refresher, pod_namespace)
-    leadership = Leadership(cluster, identity(environment), reconciler.rights, _now, time.monotonic)
+    me = identity(environment)
+    reconciler = Reconciler(cluster, _now, time.monotonic, refresher, pod_namespace, me)
+    leadership = Leadership(cluster, me, reconciler.rights, _now, time.monotonic)
     loop = Loop(
         settings=settings,
         reconciler=reconciler,

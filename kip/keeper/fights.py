@@ -1,0 +1,71 @@
+"""Somebody who changes the cache again and again, as often as kip puts it right.
+
+Each repair is done at once; when they become many, kip lets the other have its way for a while, for longer
+each time, and says who it is. Neither the API server nor the nodes are hammered.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from kip.core.ownership import last_writers
+from kip.core.steps import Action, Step
+
+Manifest = dict[str, Any]
+
+REPAIRS = 5
+WINDOW_SECONDS = 60.0
+PAUSES = (30.0, 60.0, 120.0, 300.0, 600.0)
+CALM_SECONDS = 1800.0
+"""After so long without a repair the next fight begins with the shortest pause again."""
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Fights:
+    """Counts repairs: changes of a cache that was as kip had written it. `clock` is monotonic seconds."""
+
+    clock: Callable[[], float]
+    _written: Manifest | None = None
+    _repairs: deque[float] = field(default_factory=deque)
+    _pauses: int = 0
+    _until: float = 0.0
+
+    def held_back(self, step: Step, found: Manifest | None) -> str:
+        """Return why this step is not to be done now, "" if it is. A repair is counted and told."""
+        if step.action not in {Action.CREATE, Action.APPLY, Action.REPLACE} or step.manifest != self._written:
+            return ""
+        now, who = self.clock(), ", ".join(last_writers(found)) if found else "somebody"
+        if now < self._until:
+            return f"{who} changes it again and again: it is left alone for {self._until - now:.0f} s"
+        if self._repairs and now - self._repairs[-1] > CALM_SECONDS:
+            self._pauses = 0
+        self._repairs.append(now)
+        while now - self._repairs[0] > WINDOW_SECONDS:
+            self._repairs.popleft()
+        if len(self._repairs) <= REPAIRS:
+            log.warning("drift_found", by=who, reasons=list(step.reasons))
+            return ""
+        pause = PAUSES[min(self._pauses, len(PAUSES) - 1)]
+        self._pauses += 1
+        self._until = now + pause
+        log.error(
+            "fight_detected",
+            by=who,
+            changes_per_minute=len(self._repairs),
+            reasons=list(step.reasons),
+            pause_s=pause,
+            remedy="Stop it from changing the DaemonSet, or give kip another DAEMONSET_NAME.",
+        )
+        self._repairs.clear()
+        self._repairs.append(now)
+        return f"{who} changes it again and again: it is left alone for {pause:.0f} s"
+
+    def wrote(self, step: Step) -> None:
+        """Note that the cache was written as this step says."""
+        if step.action in {Action.CREATE, Action.APPLY, Action.REPLACE}:
+            self._written = step.manifest

@@ -1,0 +1,107 @@
+"""Somebody who undoes what kip does is reported, and not fought for ever."""
+
+from datetime import UTC, datetime
+
+import pytest
+from fakes import Clock, FakeCluster, unasked
+from samples import settings
+from structlog.testing import capture_logs
+
+from kip.keeper.fights import PAUSES, REPAIRS
+from kip.keeper.reconcile import Reconciler
+
+
+def now() -> datetime:
+    return datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
+
+
+class Fight:
+    """A keeper, and somebody who changes the cache after each of its looks."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.cluster = FakeCluster()
+        self.keeper = Reconciler(self.cluster, now, self.clock, unasked(now), name="me")
+        self.look()
+
+    def look(self, seconds: float = 1.0):
+        self.clock.seconds += seconds
+        with capture_logs() as logs:
+            outcome = self.keeper.reconcile(settings())
+        self.logs = logs
+        return outcome
+
+    def spoil(self) -> None:
+        found = self.cluster.daemonset()
+        found["spec"]["template"]["spec"]["nodeSelector"]["theirs"] = "1"
+        entry = {"manager": "their-operator", "operation": "Update", "time": "2026-11-21T09:00:00Z"}
+        found["metadata"]["managedFields"].append(entry)
+
+    def rounds(self, number: int, seconds: float = 1.0) -> int:
+        """Return how many of so many edits were undone."""
+        undone = 0
+        for _ in range(number):
+            self.spoil()
+            undone += bool(self.look(seconds).plan.steps)
+        return undone
+
+
+def test_an_edit_is_undone_at_once():
+    assert Fight().rounds(1) == 1
+
+
+def test_a_repair_names_who_made_it_necessary():
+    it = Fight()
+    it.rounds(1)
+    assert [(line["event"], line["by"]) for line in it.logs] == [("drift_found", "their-operator")]
+
+
+def test_many_edits_in_a_minute_are_not_undone_for_a_while():
+    assert Fight().rounds(3 * REPAIRS) == REPAIRS
+
+
+def test_a_fight_is_reported_once_with_who_it_is():
+    it = Fight()
+    it.rounds(REPAIRS)
+    it.rounds(1)
+    assert [(line["event"], line["by"]) for line in it.logs] == [("fight_detected", "their-operator")]
+
+
+def test_after_the_pause_the_cache_is_put_right_again():
+    it = Fight()
+    it.rounds(REPAIRS + 1)
+    assert it.look(PAUSES[0] + 1).plan.summary == "apply"
+
+
+def test_rare_edits_are_undone_each_time():
+    assert Fight().rounds(20, seconds=30.0) == 20
+
+
+def test_a_fight_of_an_hour_costs_few_repairs():
+    assert Fight().rounds(600, seconds=6.0) < 60
+
+
+def test_an_edit_of_the_settings_is_no_repair():
+    it = Fight()
+    it.rounds(REPAIRS + 1)
+    it.keeper.reconcile(settings("new=registry.example/new:1.0.0"))
+    containers = it.cluster.daemonset()["spec"]["template"]["spec"]["containers"]
+    assert [item["name"] for item in containers] == ["new"]
+
+
+@pytest.mark.parametrize(
+    ("their_start", "theirs"), [("2026-11-21T09:00:00", True), ("2026-11-21T07:00:00", False)]
+)
+def test_a_cache_that_a_later_keeper_wrote_is_left_to_it(their_start, theirs):
+    it = Fight()
+    it.spoil()
+    it.cluster.daemonset()["metadata"]["annotations"]["kip.dev/written-by"] = f"{their_start} other"
+    assert (it.look().plan.pending != "") is theirs
+
+
+def test_a_later_keeper_that_is_gone_is_not_waited_for_for_ever():
+    it = Fight()
+    it.spoil()
+    it.cluster.daemonset()["metadata"]["annotations"]["kip.dev/written-by"] = "2026-11-21T09:00:00 other"
+    it.look()
+    assert it.look(700).plan.summary == "apply"
