@@ -3,6 +3,7 @@
 from copy import deepcopy
 
 from kip.config.settings import Platform, Settings, read_settings
+from kip.core.cache_pods import CachePod
 from kip.core.render import Owner, render
 
 COMPLETE = {
@@ -67,3 +68,17 @@ def upstream_cache(name: str = "kubernetes-image-puller", owner: Owner | None = 
     }
     wanted = {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata, "spec": spec}
     return stored(wanted, manager="kubernetes-image-puller")
+
+
+def pod(*pins: str, node="n1", owner="cache", **values) -> CachePod:
+    """Return a pod of a cache that holds these images, and is not Ready."""
+    given = {
+        "born": "1",
+        "template": "new",
+        "ready": False,
+        "settled": True,
+        "started": True,
+        "homeless": False,
+        "silent": False,
+    }
+    return CachePod(node=node, owner=owner, pins=frozenset(pins), **{**given, **values})

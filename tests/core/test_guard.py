@@ -1,0 +1,239 @@
+"""What stands between a plan and a lost pin: nets, holders, and their end."""
+
+import json
+from copy import deepcopy
+
+import pytest
+from samples import COMPLETE, OWNER, manifest, pod, stored, upstream_cache
+
+from kip.core.plan import Action, Observed, Target, Wanted, make_plan, needs_pods
+from kip.core.render import UPSTREAM_LABELS
+from kip.core.rights import Rights, Rule
+from kip.core.stand_ins import fingerprint_of, holder_of, images_of, net_for
+
+PATCH = Rights((Rule(frozenset({"patch"}), frozenset({"apps"}), frozenset({"daemonsets"}), frozenset()),))
+A, B = "registry.example/a:1.0.0", "registry.example/b:1.0.0"
+OLD, NEW = manifest(f"a={A}"), manifest(f"a={A};b={B}")
+FILLING = {**COMPLETE, "numberReady": 1, "numberAvailable": 1}
+
+
+def cache(wanted=OLD, status=FILLING) -> dict:
+    return stored(wanted) | {"status": status}
+
+
+def uid() -> str:
+    return cache()["metadata"]["uid"]
+
+
+def net(images=(A,), nodes=None, status=None) -> dict:
+    made = stored(net_for(NEW, cache(), images, nodes), uid="net")
+    return made | {"status": status or {}}
+
+
+def plan(found, *, wanted=NEW, pods=None, others=(), rights=PATCH, waited=0.0, **observed):
+    seen = Observed(found, OWNER, rights, tuple(others), pods, **observed)
+    return make_plan(Wanted(Target(wanted, wanted)), seen, lambda _: waited)
+
+
+def action(*arguments, **values) -> str:
+    made = plan(*arguments, **values)
+    return made.steps[0].action.value if made.steps else "wait" if made.pending else "nothing"
+
+
+ILL = (pod(A, owner=uid()),)
+HELD = (*ILL, pod(A, owner="net"))
+
+
+def test_a_healthy_cache_changes_without_a_net():
+    assert action(cache(status=COMPLETE)) == "apply"
+
+
+def test_a_pod_that_is_not_ready_needs_a_net_first():
+    assert action(cache(), pods=ILL) == "spread"
+
+
+def test_the_net_holds_what_is_pinned_and_still_wanted():
+    (step,) = plan(cache(manifest("a=registry.example/a:1.0.0;c=c:1.0.0")), pods=ILL).steps
+    assert images_of(step.manifest) == {A}
+
+
+def test_the_net_is_spread_only_where_it_is_needed():
+    (step,) = plan(cache(), pods=(*ILL, pod(A, owner=uid(), node="n2", ready=True))).steps
+    terms = step.manifest["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]
+    assert [
+        field["values"]
+        for term in terms["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+        for field in term["matchFields"]
+    ] == [["n1"]]
+
+
+def test_a_net_that_does_not_hold_yet_is_waited_for():
+    assert action(cache(), pods=ILL, others=[net(nodes=["n1"])]) == "wait"
+
+
+def test_a_net_that_holds_lets_the_change_happen():
+    assert action(cache(), pods=HELD, others=[net(nodes=["n1"])]) == "apply"
+
+
+def test_a_net_that_lists_too_little_is_joined_by_another():
+    pods = (pod(A, B, owner=uid()), pod(A, owner="net"))
+    assert action(cache(), pods=pods, others=[net(nodes=["n1"])]) == "spread"
+
+
+def test_a_node_that_no_net_reaches_does_not_hold_up_the_others_for_ever():
+    made = plan(cache(), pods=ILL, others=[net(nodes=["n1"])], waited=99.0)
+    assert (made.steps[0].action, made.steps[0].reasons[-1]) == (
+        Action.APPLY,
+        f"no net could be spread for {A} on n1",
+    )
+
+
+def test_where_a_net_is_refused_the_cache_changes_all_the_same():
+    assert action(cache(), pods=ILL, net_refused=True) == "apply"
+
+
+def test_a_change_that_makes_no_new_pods_needs_no_net():
+    found = cache(NEW)
+    found["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] = 1
+    assert action(found, pods=ILL) == "apply"
+
+
+def test_a_net_goes_when_the_cache_holds_what_it_held():
+    pods = (pod(A, owner=uid(), template=fingerprint_of(NEW)), pod(A, owner="net"))
+    made = plan(cache(NEW), pods=pods, others=[net()])
+    assert (made.steps[0].action, made.steps[0].name) == (Action.RETIRE, net()["metadata"]["name"])
+
+
+def test_a_net_stays_while_it_alone_holds_an_image():
+    pods = (pod(owner=uid(), template=fingerprint_of(NEW)), pod(A, owner="net"))
+    made = plan(cache(NEW), pods=pods, others=[net()])
+    assert made.pending == f"{net()['metadata']['name']} still holds {A} on n1"
+
+
+# Without the right to read pods
+
+
+def test_blind_a_complete_cache_changes_without_a_net():
+    assert action(cache(status=COMPLETE), rights=Rights()) == "replace"
+
+
+def test_blind_an_incomplete_cache_needs_a_net():
+    assert action(cache(), rights=Rights()) == "spread"
+
+
+def test_blind_the_net_holds_what_the_cache_lists_and_is_still_wanted():
+    (step,) = plan(cache(), rights=Rights()).steps
+    assert images_of(step.manifest) == {A}
+
+
+@pytest.mark.parametrize(
+    ("status", "waited", "what"),
+    [(COMPLETE, 0.0, "replace"), (FILLING, 0.0, "wait"), (FILLING, 99.0, "replace"), ({}, 0.0, "wait")],
+)
+def test_blind_a_net_is_waited_for_until_it_is_complete_or_for_long_enough(status, waited, what):
+    assert action(cache(), rights=Rights(), others=[net(status=status)], waited=waited) == what
+
+
+@pytest.mark.parametrize(
+    ("status", "waited", "what"),
+    [(COMPLETE, 0.0, "retire"), (FILLING, 600.0, "wait"), (FILLING, 1801.0, "retire")],
+)
+def test_blind_a_net_goes_when_the_cache_is_complete_or_has_not_moved_for_half_an_hour(status, waited, what):
+    assert action(cache(NEW, status), rights=Rights(), others=[net()], waited=waited) == what
+
+
+def test_without_patch_a_net_remembers_the_selector_of_upstream():
+    found = upstream_cache() | {"status": COMPLETE}
+    (step,) = plan(found, rights=Rights()).steps
+    assert json.loads(step.manifest["metadata"]["annotations"]["kip.dev/selector"]) == {
+        "matchLabels": UPSTREAM_LABELS
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "others", "asks"),
+    [
+        (None, (), False),
+        (cache(NEW, COMPLETE), (), False),
+        (cache(NEW), (), False),
+        (cache(OLD, COMPLETE), (), False),
+        (cache(OLD), (), True),
+        (cache(NEW, COMPLETE), (net(),), True),
+    ],
+    ids=["no cache", "as wanted", "as wanted, filling", "to change, complete", "to change, filling", "a net"],
+)
+def test_pods_are_listed_only_when_the_plan_depends_on_them(found, others, asks):
+    assert needs_pods(Wanted(Target(NEW, NEW)), Observed(found, OWNER, PATCH, others)) is asks
+
+
+# MAX_SURGE below 100 %
+
+
+def staged(found, *, budget="1", pods=None, others=(), waited=0.0):
+    wanted = deepcopy(NEW)
+    wanted["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] = int(budget)
+    holder = holder_of(wanted, adopts=found is None)
+    stages = Wanted(Target(wanted, wanted), Target(holder, holder), budget)
+    return make_plan(stages, Observed(found, OWNER, PATCH, tuple(others), pods), lambda _: waited)
+
+
+def limited(wanted: dict, status: dict) -> dict:
+    found = cache(wanted, status)
+    found["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] = 1
+    return found
+
+
+def names(made) -> list[str]:
+    return [item["name"] for item in made.steps[0].manifest["spec"]["template"]["spec"]["containers"]]
+
+
+def test_a_limited_first_fill_begins_with_holders():
+    assert names(staged(None)) == ["holder"]
+
+
+def test_holders_that_find_pods_leave_them_alone():
+    assert staged(None).steps[0].manifest["spec"]["updateStrategy"] == {"type": "OnDelete"}
+
+
+@pytest.mark.parametrize(
+    ("status", "waited", "rolls"), [(FILLING, 0.0, False), (COMPLETE, 0.0, True), (FILLING, 99.0, True)]
+)
+def test_the_list_is_rolled_in_when_the_holders_stand(status, waited, rolls):
+    found = stored(holder_of(NEW, adopts=True)) | {"status": status}
+    assert bool(staged(found, waited=waited).steps) is rolls
+
+
+def test_a_limited_change_with_more_bad_pods_than_the_limit_goes_by_holders_under_a_net():
+    bare = {**COMPLETE, "numberReady": 0, "numberAvailable": 0}
+    pods = (*ILL, pod(A, owner=uid(), node="n2"))
+    made = staged(limited(OLD, bare), pods=pods)
+    held = (*pods, pod(A, owner="net"), pod(A, owner="net", node="n2"))
+    then = staged(limited(OLD, bare), pods=held, others=[net(nodes=["n1", "n2"])])
+    assert (made.steps[0].action, names(then)) == (Action.SPREAD, ["holder"])
+
+
+def test_the_limit_is_raised_by_the_nodes_that_wait_for_a_cure():
+    rolling = {**COMPLETE, "updatedNumberScheduled": 1}
+    pods = (pod(A, owner=uid(), template=fingerprint_of(NEW)),)
+    (step,) = staged(limited(NEW, rolling), pods=pods).steps
+    assert step.manifest["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] == 2
+
+
+def test_a_node_that_still_pulls_raises_nothing():
+    rolling = {**COMPLETE, "updatedNumberScheduled": 1}
+    pods = (pod(A, owner=uid(), template=fingerprint_of(NEW), settled=False),)
+    assert staged(limited(NEW, rolling), pods=pods).steps == ()
+
+
+def test_raising_the_limit_makes_no_new_pods():
+    rolling = {**COMPLETE, "updatedNumberScheduled": 1}
+    pods = (pod(A, owner=uid(), template=fingerprint_of(NEW)),)
+    (step,) = staged(limited(NEW, rolling), pods=pods).steps
+    assert step.spec["template"] == NEW["spec"]["template"]
+
+
+def test_after_the_rollout_the_limit_is_what_was_set():
+    found = limited(NEW, COMPLETE)
+    found["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] = 3
+    (step,) = staged(found, pods=()).steps
+    assert step.manifest["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] == 1
