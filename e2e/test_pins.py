@@ -2,8 +2,10 @@
 
 import json
 import signal
+from itertools import groupby
 
 import pytest
+from images import ILLS, fresh_image, ill_image, move_tag, moving_image
 from killed import reconcile_until_killed
 from pins import witness
 from realcluster import (
@@ -19,6 +21,7 @@ from upstream import upstream_cache
 
 NAME = "kubernetes-image-puller"
 CONFIGMAP = "k8s-image-puller"
+STARTING = {"", "ContainerCreating", "PodInitializing"}
 MOST_WRITES = 6
 """A change takes fewer: a net, orphan, create (or dry apply, patch, apply), the end of the net."""
 
@@ -225,3 +228,107 @@ def test_two_keepers_with_different_settings_do_not_take_turns(
             )
             after = get("daemonset", NAME, namespace=namespace)["metadata"]["generation"]
     assert (pins.lost(), after) == ({}, before)
+
+
+def test_a_limited_cache_fills_one_node_at_a_time(namespace, deployment, keeper, rules, nodes, pins):
+    fresh = [fresh_image(10_000_000) for _ in range(3)]
+    with keeper(rules, IMAGES=";".join(fresh), DEPLOYMENT_NAME=deployment, MAX_SURGE="1"):
+        pins.wait_for(fresh, nodes, seconds=240)
+    pullers = [client for client, _ in groupby(request["client"] for request in pulls(fresh))]
+    assert sorted(pullers) == sorted(nodes)
+
+
+def test_an_edit_of_a_limited_cache_is_pulled_by_one_node_at_a_time(
+    namespace, deployment, keeper, rules, images, nodes, pins
+):
+    first, *_ = images
+    values = {"DEPLOYMENT_NAME": deployment, "MAX_SURGE": "1"}
+    ours = f"{listed(images, first)};{bad()}"  # no pod is Ready, which the controller takes for a licence
+    with keeper(KIP_RULES, IMAGES=ours, **values):
+        pins.wait_for([images[first]], nodes, seconds=120)
+    pins.want([images[first]])
+    fresh = [fresh_image(10_000_000) for _ in range(3)]
+    with keeper(KIP_RULES, IMAGES=f"{ours};{';'.join(fresh)}", **values):
+        pins.wait_for(fresh, nodes, seconds=240)
+    pullers = [client for client, _ in groupby(request["client"] for request in pulls(fresh))]
+    assert (pins.lost(), sorted(pullers)) == ({}, sorted(nodes))
+
+
+def pulls(references: list[str]) -> list[dict]:
+    """Return the requests of nodes for these images, in the order in which the registry saw them."""
+    names = {reference.partition("/")[2].rpartition(":")[0] for reference in references}
+    found = json.loads(hack("cluster", "registry", "log", "-o", "json"))
+    return [one for one in found if one["name"] in names and one["client"].startswith("node")]
+
+
+@pytest.mark.parametrize("kind", ILLS)
+def test_one_ill_image_hinders_no_other_whatever_ails_it(
+    namespace, deployment, keeper, images, nodes, pins, kind
+):
+    first, second, *_ = images
+    ours = f"ill={ill_image(kind)};{listed(images, first)}"
+    with keeper(KIP_RULES, IMAGES=ours, DEPLOYMENT_NAME=deployment):
+        pins.wait_for([images[first]], nodes)
+        pins.want([images[first]])
+    with keeper(KIP_RULES, IMAGES=f"{ours};{listed(images, second)}", DEPLOYMENT_NAME=deployment):
+        pins.wait_for([images[first], images[second]], nodes)
+    assert pins.lost() == {}
+
+
+def test_containers_that_die_at_their_start_cost_no_pin(namespace, deployment, keeper, images, nodes, pins):
+    first, second, *_ = images
+    values = {"IMAGES": listed(images, first, second), "DEPLOYMENT_NAME": deployment}
+    with keeper(KIP_RULES, **values):
+        pins.wait_for([images[first], images[second]], nodes)
+    pins.want([images[first], images[second]])
+    with keeper(KIP_RULES, **values, CACHING_MEMORY_REQUEST="4Ki", CACHING_MEMORY_LIMIT="8Ki"):
+        eventually(lambda: dying(namespace), "containers that cannot start", seconds=120)
+    with keeper(KIP_RULES, **values):
+        eventually(lambda: settled(namespace) and not dying(namespace), "the cure", seconds=120)
+    assert pins.lost() == {}
+
+
+def dying(namespace: str) -> bool:
+    return any(
+        not status["ready"] and (status["state"].get("waiting") or {}).get("reason", "") not in STARTING
+        for pod in get("pods", namespace=namespace)
+        for kind in ("initContainerStatuses", "containerStatuses")
+        for status in pod["status"].get(kind, ())
+        if "terminated" not in status["state"] or status["state"]["terminated"]["exitCode"]
+    )
+
+
+def test_a_refresh_of_tags_that_did_not_move_rolls_nothing(namespace, deployment, keeper, rules, nodes, pins):
+    image = moving_image()
+    values = {
+        "DEPLOYMENT_NAME": deployment,
+        "CACHING_INTERVAL_HOURS": "1m",
+        "INSECURE_REGISTRIES": registry(),
+    }
+    with keeper(rules, IMAGES=f"a={image}", **values) as it:
+        pins.wait_for([image], nodes)
+        pins.want([image])
+        if blind:  # it may not see what runs: one refresh tells it what the digest is
+            eventually(lambda: it.events("refresh_begins"), "a first refresh", seconds=100)
+            eventually(lambda: settled(namespace), "its end")
+        uids = {pod["metadata"]["uid"] for pod in get("pods", namespace=namespace)}
+        eventually(lambda: it.events("refresh_not_needed"), "a refresh that is not needed", seconds=150)
+        same = {pod["metadata"]["uid"] for pod in get("pods", namespace=namespace)} == uids
+        move_tag(image)
+        eventually(lambda: len(it.events("refresh_begins")) > blind, "a refresh", seconds=150)
+        eventually(lambda: settled(namespace), "its end")
+    assert (pins.lost(), same) == ({}, True)
+
+
+@pytest.mark.parametrize("budget", ["1", "50%"])
+def test_a_bad_image_does_not_use_up_the_limit(namespace, deployment, keeper, images, nodes, pins, budget):
+    first, second, third, *_ = images
+    ours = f"{bad()};{listed(images, first, second)}"
+    values = {"DEPLOYMENT_NAME": deployment, "MAX_SURGE": budget}
+    with keeper(KIP_RULES, IMAGES=ours, **values):
+        pins.wait_for([images[first], images[second]], nodes, seconds=120)
+    pins.want([images[first], images[second]])
+    with keeper(KIP_RULES, IMAGES=f"{ours};{listed(images, third)}", **values):
+        pins.wait_for([images[first], images[second], images[third]], nodes, seconds=180)
+        eventually(lambda: settled(namespace), "the end of the change", seconds=120)
+    assert pins.lost() == {}

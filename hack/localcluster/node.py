@@ -17,6 +17,7 @@ from localcluster.network import delete_bridge, ensure_bridge
 from localcluster.pki import Pki
 from localcluster.process import Processes, end, mentioning
 from localcluster.programs import Programs
+from localcluster.registry import user_agent
 
 PAUSE_TAG = "1"
 CNI_PROGRAMS = "/usr/lib/cni"
@@ -139,7 +140,9 @@ class RealNode:
         hosts = self._folder / "certs.d" / registry / "hosts.toml"
         hosts.parent.mkdir(parents=True, exist_ok=True)
         hosts.write_text(
-            f'server = "http://{registry}"\n[host."http://{registry}"]\ncapabilities = ["pull", "resolve"]\n',
+            f'server = "http://{registry}"\n[host."http://{registry}"]\ncapabilities = ["pull", "resolve"]\n'
+            # All nodes have the same address here; so the registry's log tells them apart.
+            f'[host."http://{registry}".header]\n"User-Agent" = "{user_agent(self._node.name)}"\n',
             "utf-8",
         )
         cni = self._folder / "cni" / "10-bridge.conflist"

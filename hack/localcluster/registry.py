@@ -17,13 +17,13 @@ NAME = "registry"
 _REQUEST = re.compile(
     r'^(?P<client>\S+) - - \[(?P<time>[^\]]+)\] "(?P<method>[A-Z]+) '
     r"/v2/(?P<name>\S+?)/(?P<kind>manifests|blobs)/(?!uploads/)(?P<what>[^ ?]+)"
-    r'[^"]*" (?P<status>\d+) (?P<bytes>\d+)'
+    r'[^"]*" (?P<status>\d+) (?P<bytes>\d+)(?: "[^"]*" "containerd on (?P<node>[^"]+)")?'
 )
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request for a manifest or a blob. `client` is the address it came from."""
+    """One request for a manifest or a blob. `client` is the node that it came from, or else the address."""
 
     time: str
     client: str
@@ -96,6 +96,11 @@ class Registry:
         }
 
 
+def user_agent(node: str) -> str:
+    """Return the user agent of a node's containerd."""
+    return f"containerd on {node}"
+
+
 def read_requests(lines: Iterable[str]) -> Iterator[Request]:
     """Read the registry's access log (Apache's combined form).
 
@@ -105,7 +110,7 @@ def read_requests(lines: Iterable[str]) -> Iterator[Request]:
         if found := _REQUEST.match(line):
             yield Request(
                 time=found["time"],
-                client=found["client"],
+                client=found["node"] or found["client"],
                 method=found["method"],
                 kind=found["kind"].removesuffix("s"),
                 name=found["name"],

@@ -1,6 +1,6 @@
 """hack/cluster registry log: real lines, of skopeo that pushes and containerd that pulls."""
 
-from localcluster.registry import Request, read_requests
+from localcluster.registry import Request, read_requests, user_agent
 
 LAYER = "sha256:9c05e0faec04bd1df0123f4fed6f394a63eee5ff8c2d862de118aaf081ae5d64"
 INDEX = "sha256:a6a816c8746bdcaf91b2d4337f148f963d219e96602c9fd0af45beeb8fec734d"
@@ -34,6 +34,12 @@ def test_pull_is_read_whole():
         status=200,
         bytes=1996978,
     )
+
+
+def test_a_pull_by_a_node_of_this_cluster_names_the_node():
+    request = '10.0.0.1 - - [21/Nov/2026:05:55:16 +0000] "GET /v2/a/blobs/x HTTP/1.1" 200 9 "" '
+    line = f'{request}"{user_agent("n1")}"'
+    assert [one.client for one in read_requests([line])] == ["n1"]
 
 
 def test_only_manifests_and_blobs_are_told_not_the_steps_of_an_upload():
