@@ -18,7 +18,8 @@ class CachePod:
     `owner` is the uid of its DaemonSet, `born` its creationTimestamp, `template` the fingerprint of the
     template that it was made from ("" for none of kip's), `pins` the images whose containers run in it.
     `settled`: nothing is being pulled or started, each container runs or has failed. `started`: its kubelet
-    knows it. `homeless`: it finds no place on its node. `silent`: its node has ceased to report.
+    knows it. `homeless`: it finds no place on its node; `squeezed`: because cpu or memory is short there.
+    `silent`: its node has ceased to report.
     """
 
     node: str
@@ -29,6 +30,7 @@ class CachePod:
     settled: bool
     started: bool
     homeless: bool
+    squeezed: bool
     silent: bool
     pins: frozenset[str]
 
@@ -41,11 +43,12 @@ def read_cache_pods(pods: Iterable[Manifest]) -> tuple[CachePod, ...]:
 
 def _read(pod: Manifest, shared: dict[frozenset[str], frozenset[str]]) -> CachePod:
     metadata, status = pod["metadata"], pod.get("status") or {}
-    conditions = {item["type"]: item["status"] for item in status.get("conditions") or ()}
+    conditions = {item["type"]: item for item in status.get("conditions") or ()}
+    scheduling: Manifest = conditions.get("PodScheduled", {})
     containers = status.get("containerStatuses") or ()
     running = {item["name"] for item in containers if "running" in (item.get("state") or {})}
     pins = frozenset(intern(item["image"]) for item in pod["spec"]["containers"] if item["name"] in running)
-    ready = conditions.get("Ready") == "True"
+    ready = conditions.get("Ready", {}).get("status") == "True"
     return CachePod(
         node=intern(node_of(pod)),
         owner=intern(_controller(metadata)),
@@ -54,7 +57,8 @@ def _read(pod: Manifest, shared: dict[frozenset[str], frozenset[str]]) -> CacheP
         ready=ready,
         settled=ready or _is_settled(containers),
         started=bool(status.get("startTime")),
-        homeless=conditions.get("PodScheduled") == "False",
+        homeless=scheduling.get("status") == "False",
+        squeezed="Insufficient" in scheduling.get("message", ""),
         # When a node stops reporting, the control plane takes Ready away, but nobody changes the containers.
         silent=not ready and bool(containers) and all(item.get("ready") for item in containers),
         pins=shared.setdefault(pins, pins),

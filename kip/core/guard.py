@@ -11,7 +11,7 @@ from kip.core.cache_pods import CachePod
 from kip.core.pins import Images, Pins, endangered, homeless_nodes, still_needed, without
 from kip.core.progress import read_progress
 from kip.core.render import cache_labels
-from kip.core.rolling import is_complete
+from kip.core.rolling import exchanges_one_for_one, is_complete
 from kip.core.stand_ins import NET_OF, fingerprint_of, images_of, is_net, net_for, reaches
 from kip.core.steps import Action, Manifest, Observed, Plan, Step, Target, Waited, Wanted
 
@@ -52,10 +52,11 @@ def before(
     action: Action,
     waited: Waited,
     *,
+    target: Target,
     rolls: bool,
     everywhere: bool,
 ) -> Guarded:
-    """Return what has to be done before the cache `found` may be changed by `action`.
+    """Return what has to be done before the cache `found` may become `target` by `action`.
 
     `rolls` tells whether pods will be exchanged; with `everywhere` even those that are Ready lose their pins.
     """
@@ -69,7 +70,7 @@ def before(
     if rolls and observed.pods is None:
         guarded = _blind(wanted, found, nets, waited, everywhere=everywhere)
     elif rolls and observed.pods is not None:
-        guarded = _by_pods(wanted, found, nets, observed.pods, waited, everywhere=everywhere)
+        guarded = _by_pods(wanted, found, nets, observed.pods, waited, target=target, everywhere=everywhere)
     if guarded.plan is None and not marked:
         images = images_of(wanted.cache.manifest)
         return _spread(net_for(wanted.cache.manifest, found, images), "its selector has to be remembered")
@@ -101,10 +102,12 @@ def _by_pods(
     pods: Pods,
     waited: Waited,
     *,
+    target: Target,
     everywhere: bool,
 ) -> Guarded:
     images = images_of(wanted.cache.manifest)
-    need = endangered(pods, found["metadata"]["uid"], images, by_any_roll=everywhere)
+    template = fingerprint_of(target.manifest)
+    need = endangered(pods, found["metadata"]["uid"], images, template=template, by_any_roll=everywhere)
     uncovered = without(need, pods, {net["metadata"]["uid"] for net in nets})
     if not uncovered:
         return Guarded()
@@ -160,6 +163,7 @@ def _needed(
         template=fingerprint_of(found),
         images=images_of(wanted.cache.manifest),
         others={item["metadata"]["uid"] for item in others} - {uid},
+        surges=not exchanges_one_for_one(found),
         counted=progress.current and status.get("currentNumberScheduled", 0) >= progress.wanted,
         given_up=lambda node: waited(("silent", uid, node)) >= SILENCE,
     )

@@ -11,16 +11,20 @@ Images = frozenset[str]
 Pins = dict[str, Images]
 
 
-def endangered(pods: Iterable[CachePod], cache: str, images: Images, *, by_any_roll: bool) -> Pins:
+def endangered(
+    pods: Iterable[CachePod], cache: str, images: Images, *, template: str, by_any_roll: bool
+) -> Pins:
     """Return the pins that a roll of the cache (its uid) would give up before their successors stand.
 
     A node whose oldest pod is Ready and holds all that is held there is safe, as the surge keeps that pod
-    until its successor is Ready; with `by_any_roll` no node is.
+    until its successor is Ready; with `by_any_roll` it is not. A node whose pods are all made from
+    `template` (a fingerprint), the one to come, is not rolled at all.
     """
     found: Pins = {}
     for node, group in _by_node(pod for pod in pods if pod.owner == cache).items():
         held = _pins(pod for pod in group if not pod.silent) & images
-        if held and (by_any_roll or not _outlives(group, held)):
+        done = all(pod.template == template for pod in group)
+        if held and not done and (by_any_roll or not _outlives(group, held)):
             found[node] = held
     return found
 
@@ -40,14 +44,16 @@ def still_needed(
     template: str,
     images: Images,
     others: Collection[str],
+    surges: bool,
     counted: bool,
     given_up: Callable[[str], bool],
 ) -> Pins:
     """Return what would be lost if the DaemonSet `stand_in` went now: it holds it, and nobody else for sure.
 
-    For sure means: a pod of the cache that is Ready, or made from its newest template; or one of the `others`
-    that stay. `counted`: every node that the cache selects has a pod of it, so that a node without one is no
-    longer wanted. `given_up` tells of a node whose kubelet has not taken up its cache pod for long.
+    For sure means: by a pod of the cache made from its newest template, or, if it `surges`, by one that is
+    Ready; or by one of the `others` that stay. `counted`: every node that the cache selects has a pod of it,
+    so that a node without one is no longer wanted. `given_up` tells of a node whose kubelet has not taken up
+    its cache pod for long.
     """
     cached = _by_node(pod for pod in pods if pod.owner == cache)
     needed: Pins = {}
@@ -57,10 +63,28 @@ def still_needed(
             continue
         if successors and not any(pod.started or pod.homeless for pod in successors) and given_up(node):
             continue
-        sure = _pins(pod for pod in successors if pod.ready or pod.template == template)
+        sure = _pins(pod for pod in successors if pod.template == template or (pod.ready and surges))
         if held := (_pins(group) & images) - sure:
             needed[node] = held
     return without(needed, pods, others)
+
+
+def outdated_nodes(pods: Iterable[CachePod], cache: str, template: str) -> set[str]:
+    """Return the nodes that still have a pod of an earlier template."""
+    return {pod.node for pod in pods if pod.owner == cache and pod.template != template}
+
+
+def squeezed_nodes(pods: Iterable[CachePod], cache: str, template: str) -> set[str]:
+    """Return the nodes whose newest pod waits for the room that the one before it takes up.
+
+    None of them if there are nodes without room for one more pod, however small: no net could be spread
+    there, so better all wait.
+    """
+    own = [pod for pod in pods if pod.owner == cache]
+    newest = [pod for pod in own if pod.template == template and pod.homeless]
+    if not all(pod.squeezed for pod in newest):
+        return set()
+    return {pod.node for pod in newest} & outdated_nodes(own, cache, template)
 
 
 def homeless_nodes(pods: Iterable[CachePod], cache: str) -> set[str]:

@@ -29,9 +29,9 @@ def needs_pods(wanted: Wanted, observed: Observed) -> bool:
         return False
     if observed.others:
         return True
-    if rolling.is_complete(found):
-        return False
-    return bool(wanted.holder) or _rolls(wanted.cache, found)
+    if _rolls(wanted.cache, found):
+        return not rolling.is_complete(found)
+    return not rolling.is_rolled(found)
 
 
 def make_plan(wanted: Wanted, observed: Observed, waited: Waited) -> Plan:
@@ -52,12 +52,13 @@ def make_plan(wanted: Wanted, observed: Observed, waited: Waited) -> Plan:
         return Plan(pending="the holders are being started")
     target = stage
     if stage is wanted.cache:
-        target = rolling.with_surge(stage, rolling.surge(wanted, observed, waited))
+        target = rolling.at_pace(stage, rolling.pace(wanted, observed, waited))
     reasons = reasons_to_change(target.manifest, target.expected, found)
     if not reasons:
         plan = guard.retire(wanted, observed, found, waited)
-        under_way = wanted.holder and not rolling.is_complete(found)
-        return Plan(pending="the list is being rolled in") if plan == Plan() and under_way else plan
+        return (
+            plan if plan != Plan() or rolling.is_rolled(found) else Plan(pending="pods are being exchanged")
+        )
     return _change(wanted, observed, found, target, reasons, waited)
 
 
@@ -74,14 +75,16 @@ def _change(
         return Plan(pending=f"{newer} started later and keeps this cache")
     in_place = observed.rights.allow("patch", "daemonsets", group="apps", name=found["metadata"]["name"])
     action = Action.APPLY if in_place else Action.REPLACE
+    one_for_one = rolling.exchanges_one_for_one(target.manifest)
     guarded = guard.before(
         wanted,
         observed,
         found,
         action,
         waited,
-        rolls=_rolls(target, found),
-        everywhere=target is wanted.holder,
+        target=target,
+        rolls=_rolls(target, found) or one_for_one,
+        everywhere=target is wanted.holder or one_for_one,
     )
     return guarded.plan or _plan(action, target, (*reasons, *guarded.remarks), found)
 

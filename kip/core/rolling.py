@@ -4,13 +4,16 @@ The DaemonSet controller obeys maxSurge only where an old pod is Ready. So where
 begins with holders (see `kip.core.stand_ins`), and so does a change of a cache with more pods that are not
 Ready than the limit allows. A node whose newest pod waits for a cure (an image that does not exist) would
 use up the limit for ever: it is raised by the number of such nodes, which rolls nothing again.
+
+A node that has no room for a second cache pod would keep the old one for ever. Under a net, which needs no
+room, such nodes exchange one for one (maxUnavailable instead of maxSurge).
 """
 
-from dataclasses import replace
+from dataclasses import dataclass
 from math import ceil
 
 from kip.core.compare import differences
-from kip.core.pins import stalled_nodes
+from kip.core.pins import outdated_nodes, squeezed_nodes, stalled_nodes
 from kip.core.progress import read_progress
 from kip.core.stand_ins import fingerprint_of
 from kip.core.steps import Manifest, Observed, Target, Waited, Wanted
@@ -21,10 +24,27 @@ HOLDER_PATIENCE = 20.0
 STALL_PATIENCE = 300.0
 """Seconds without one more node done, after which a rollout counts as stalled if pods may not be read."""
 
+ROOM_PATIENCE = 5.0
+"""Seconds that the scheduler may need for a cache pod before its node counts as full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """maxSurge and maxUnavailable of the DaemonSet: one of them is 0."""
+
+    surge: str
+    unavailable: str = "0"
+
 
 def count_of(budget: str, nodes: int) -> int:
     """Return how many of `nodes` may change at a time; percentages are rounded up, as Kubernetes does."""
     return ceil(nodes * int(budget[:-1]) / 100) if budget.endswith("%") else int(budget)
+
+
+def is_rolled(found: Manifest) -> bool:
+    """Whether no node has an old pod any more, as far as the controller's counts tell."""
+    progress = read_progress(found)
+    return progress.current and progress.updated >= progress.wanted
 
 
 def limits_pulls(budget: str) -> bool:
@@ -51,15 +71,19 @@ def next_stage(wanted: Wanted, found: Manifest, waited: Waited) -> Target | None
     return wanted.cache
 
 
-def surge(wanted: Wanted, observed: Observed, waited: Waited) -> str:
-    """Return maxSurge for now: MAX_SURGE, and more while a rollout is stalled."""
+def pace(wanted: Wanted, observed: Observed, waited: Waited) -> Pace:
+    """Return at what pace the controller is to exchange the pods now."""
     found = observed.daemonset
-    if found is None or fingerprint_of(found) != fingerprint_of(wanted.cache.manifest):
-        return wanted.budget
+    usual = Pace(wanted.budget)
+    if found is None or fingerprint_of(found) != fingerprint_of(wanted.cache.manifest) or is_rolled(found):
+        return usual
     progress = read_progress(found)
     base = count_of(wanted.budget, progress.wanted)
-    if base >= progress.wanted or (progress.current and progress.updated >= progress.wanted):
-        return wanted.budget
+    if makes_room(found, observed, waited):
+        unready = progress.wanted - progress.ready
+        return Pace("0", "100%" if usual.surge == "100%" else str(min(base + unready, progress.wanted)))
+    if base >= progress.wanted:
+        return usual
     before = _surge_of(found, progress.wanted) or base
     raised = before
     if observed.pods is not None:
@@ -68,23 +92,44 @@ def surge(wanted: Wanted, observed: Observed, waited: Waited) -> str:
     elif waited(("stalled", found["metadata"]["uid"], before, progress.updated)) >= STALL_PATIENCE:
         raised = before + base
     raised = min(max(raised, before), progress.wanted)
-    return wanted.budget if raised <= base else str(raised)
+    return usual if raised <= base else Pace(str(raised))
 
 
-def with_surge(target: Target, maximum: str) -> Target:
-    """Return the target with that maxSurge, if its strategy has one."""
-    value: int | str = maximum if maximum.endswith("%") else int(maximum)
-    if target.manifest["spec"]["updateStrategy"].get("rollingUpdate", {}).get("maxSurge", value) == value:
+def makes_room(found: Manifest, observed: Observed, waited: Waited) -> bool:
+    """Whether nodes with old pods are to exchange them one for one, as they have no room for two.
+
+    Once begun, it goes on until there are no old pods any more.
+    """
+    if observed.pods is None:
+        return False
+    uid, template = found["metadata"]["uid"], fingerprint_of(found)
+    if exchanges_one_for_one(found):
+        return bool(outdated_nodes(observed.pods, uid, template))
+    squeezed = squeezed_nodes(observed.pods, uid, template)
+    return bool(squeezed) and waited(("squeezed", frozenset(squeezed))) >= ROOM_PATIENCE
+
+
+def exchanges_one_for_one(daemonset: Manifest) -> bool:
+    """Whether the controller takes an old pod away before it makes the new one."""
+    strategy = daemonset["spec"].get("updateStrategy", {})
+    return strategy.get("type") == "RollingUpdate" and _surge_of(daemonset, 1) == 0
+
+
+def at_pace(target: Target, chosen: Pace) -> Target:
+    """Return the target with that pace, if its strategy is a rolling update."""
+    if target.manifest["spec"]["updateStrategy"]["type"] != "RollingUpdate":
         return target
-    return replace(
-        target, manifest=_with_surge(target.manifest, value), expected=_with_surge(target.expected, value)
-    )
+    return Target(_at_pace(target.manifest, chosen), _at_pace(target.expected, chosen))
 
 
-def _with_surge(manifest: Manifest, value: int | str) -> Manifest:
-    strategy = manifest["spec"]["updateStrategy"]
-    rolling = {**strategy, "rollingUpdate": {**strategy["rollingUpdate"], "maxSurge": value}}
-    return {**manifest, "spec": {**manifest["spec"], "updateStrategy": rolling}}
+def _at_pace(manifest: Manifest, chosen: Pace) -> Manifest:
+    rolling = {"maxSurge": _value(chosen.surge), "maxUnavailable": _value(chosen.unavailable)}
+    strategy = {**manifest["spec"]["updateStrategy"], "rollingUpdate": rolling}
+    return {**manifest, "spec": {**manifest["spec"], "updateStrategy": strategy}}
+
+
+def _value(text: str) -> int | str:
+    return text if text.endswith("%") else int(text)
 
 
 def _surge_of(found: Manifest, nodes: int) -> int:

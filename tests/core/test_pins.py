@@ -4,7 +4,7 @@ import pytest
 from samples import pod
 
 from kip.core.cache_pods import CachePod, read_cache_pods
-from kip.core.pins import endangered, homeless_nodes, stalled_nodes, still_needed, without
+from kip.core.pins import endangered, homeless_nodes, squeezed_nodes, stalled_nodes, still_needed, without
 
 A, B = "registry.example/a:1", "registry.example/b:1"
 BOTH = frozenset({A, B})
@@ -40,18 +40,46 @@ BOTH = frozenset({A, B})
     ],
 )
 def test_what_a_roll_endangers(pods, danger):
-    assert endangered(pods, "cache", BOTH, by_any_roll=False) == danger
+    assert endangered(pods, "cache", BOTH, template="next", by_any_roll=False) == danger
 
 
 def test_a_roll_to_holders_endangers_everything():
-    assert endangered([pod(A, ready=True)], "cache", BOTH, by_any_roll=True) == {"n1": {A}}
+    assert endangered([pod(A, ready=True)], "cache", BOTH, template="next", by_any_roll=True) == {"n1": {A}}
+
+
+def test_a_node_that_has_the_newest_pod_already_is_not_rolled():
+    assert endangered([pod(A)], "cache", BOTH, template="new", by_any_roll=True) == {}
+
+
+OLD, WAITING = {"template": "old", "ready": True}, {"homeless": True, "settled": False}
+
+
+@pytest.mark.parametrize(
+    ("pods", "squeezed"),
+    [
+        ([pod(A, **OLD), pod(**WAITING, squeezed=True)], {"n1"}),
+        ([pod(A, **OLD), pod(**WAITING)], set()),
+        ([pod(**WAITING, squeezed=True)], set()),
+        ([pod(A, **OLD), pod(A)], set()),
+        ([pod(A, **OLD), pod(**WAITING, squeezed=True), pod(node="n2", **WAITING)], set()),
+    ],
+    ids=[
+        "no memory for two",
+        "no place for one more pod",
+        "nothing to exchange it with",
+        "both have a place",
+        "another node has no place for one more pod",
+    ],
+)
+def test_squeezed_nodes_have_room_for_one_of_two_pods(pods, squeezed):
+    assert squeezed_nodes(pods, "cache", "new") == squeezed
 
 
 def test_what_a_net_holds_is_not_endangered():
     assert without({"n1": BOTH}, [pod(A, owner="net")], {"net"}) == {"n1": {B}}
 
 
-def needed(*pods: CachePod, counted=True, others=(), given_up=False):
+def needed(*pods: CachePod, counted=True, others=(), given_up=False, surges=True):
     return still_needed(
         pods,
         "net",
@@ -59,6 +87,7 @@ def needed(*pods: CachePod, counted=True, others=(), given_up=False):
         template="new",
         images=BOTH,
         others=set(others),
+        surges=surges,
         counted=counted,
         given_up=lambda _: given_up,
     )
@@ -96,6 +125,10 @@ def test_what_a_net_is_still_needed_for(pods, held):
 
 def test_while_nodes_are_being_counted_a_node_without_a_pod_needs_its_net():
     assert needed(NET, counted=False) == {"n1": {A}}
+
+
+def test_where_pods_are_exchanged_one_for_one_an_older_one_that_is_ready_goes_too():
+    assert needed(NET, pod(A, template="old", ready=True), surges=False) == {"n1": {A}}
 
 
 def test_what_another_net_holds_needs_no_second():

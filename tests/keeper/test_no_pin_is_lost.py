@@ -126,8 +126,8 @@ def image(name: str) -> str:
     return f"registry.example/{name}:1.0.0"
 
 
-def world(rights: str, nodes: int = 3) -> World:
-    return World(Simulation(nodes, RIGHTS[rights]))
+def world(rights: str, room: int = 9) -> World:
+    return World(Simulation(3, RIGHTS[rights], room))
 
 
 lists = some.lists(some.sampled_from([*GOOD, "bad"]), min_size=1, max_size=5, unique=True).filter(
@@ -146,10 +146,10 @@ changes = some.one_of(
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("rights", RIGHTS)
-@given(script=some.lists(changes, min_size=1, max_size=12))
+@given(script=some.lists(changes, min_size=1, max_size=12), room=some.sampled_from([9, 1]))
 @hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=30)
-def test_no_change_loses_a_pin(rights, script):
-    it = world(rights)
+def test_no_change_loses_a_pin(rights, script, room):
+    it = world(rights, room)
     it.run(8)
     for what, value in script:
         match what:
@@ -194,3 +194,25 @@ def test_after_all_changes_every_good_image_is_everywhere(rights, script):
     it.calm_down(120)
     good = {image(name) for name in it.names if name != "bad"}
     assert all(good <= images for images in it.cluster.pins().values())
+
+
+def test_nodes_with_room_for_one_cache_pod_get_an_edit_too():
+    it = world("kip's", room=1)
+    it.run(8)
+    it.edit(["a", "b"])
+    it.calm_down(90)
+    assert (it.lost, it.cluster.pins()) == (
+        [],
+        {node: {image("a"), image("b")} for node in ("node1", "node2", "node3")},
+    )
+
+
+def test_after_that_the_strategy_is_what_was_set():
+    it = world("kip's", room=1)
+    it.run(8)
+    it.edit(["a", "b"])
+    it.calm_down(90)
+    assert it.cluster.daemonset()["spec"]["updateStrategy"]["rollingUpdate"] == {
+        "maxSurge": "100%",
+        "maxUnavailable": 0,
+    }

@@ -10,7 +10,7 @@ from samples import OWNER, settings, upstream_cache
 from kip.core.plan import Action
 from kip.core.render import REFRESHED_AT, UPSTREAM_LABELS, Owner
 from kip.core.rights import Rights, Rule
-from kip.errors import Conflict, Invalid, OwnershipError, SettingsError, Unreachable
+from kip.errors import Conflict, Forbidden, Invalid, OwnershipError, SettingsError, Unreachable
 from kip.keeper.reconcile import Reconciler
 
 NOW = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
@@ -43,6 +43,13 @@ def test_the_cache_belongs_to_our_deployment():
     assert [owner["uid"] for owner in cluster.daemonset()["metadata"]["ownerReferences"]] == [
         "deployment-uid"
     ]
+
+
+def test_without_the_right_to_read_deployments_the_cache_has_no_owner():
+    cluster = FakeCluster(deployment())
+    cluster.failures["get deployments"] = [Forbidden("no")]
+    keeping(cluster).reconcile(settings(DEPLOYMENT_NAME="kubernetes-image-puller"))
+    assert "ownerReferences" not in cluster.daemonset()["metadata"]
 
 
 def test_a_second_reconcile_writes_nothing():

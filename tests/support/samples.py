@@ -79,6 +79,7 @@ def pod(*pins: str, node="n1", owner="cache", **values) -> CachePod:
         "settled": True,
         "started": True,
         "homeless": False,
+        "squeezed": False,
         "silent": False,
     }
     return CachePod(node=node, owner=owner, pins=frozenset(pins), **{**given, **values})

@@ -44,6 +44,11 @@ class Pod:
         return self.template["spec"]["containers"]
 
     @property
+    def asks(self) -> bool:
+        """Whether it requests resources."""
+        return any(item["resources"]["requests"]["memory"] != "0" for item in self.specs)
+
+    @property
     def ready(self) -> bool:
         return all(self.containers.get(item["name"]) == RUNNING for item in self.specs)
 
@@ -66,7 +71,7 @@ class Pod:
             for item in self.specs
         ]
         conditions = [
-            {"type": "PodScheduled", "status": str(self.bound)},
+            {"type": "PodScheduled", "status": str(self.bound), "message": "1 Insufficient memory"},
             {"type": "Ready", "status": str(self.ready)},
         ]
         field_ = {"key": "metadata.name", "operator": "In", "values": [self.node]}
@@ -193,20 +198,37 @@ class Simulation(FakeCluster):
 
         mine = {node: self._pods_of(uid, node) for node in nodes}
         surge = _count((strategy.get("rollingUpdate") or {}).get("maxSurge", 0), len(nodes))
-        if surge:
-            for pods in mine.values():
+        for pods in mine.values():
+            if surge:
                 _prune(pods, is_new)
+            else:
+                for pod in sorted(pods, key=lambda pod: (not pod.bound, pod.born))[1:]:
+                    pod.going = True
         surging = sum(len({is_new(pod) for pod in pods}) > 1 for pods in mine.values())
         make = [node for node, pods in mine.items() if not pods]
         if strategy["type"] == "RollingUpdate":
             old = {node: pods[0] for node, pods in mine.items() if pods and not any(map(is_new, pods))}
-            make += [node for node, pod in old.items() if not pod.ready]
-            make += [node for node, pod in old.items() if pod.ready][: max(0, surge - surging)]
+            if surge:
+                make += [node for node, pod in old.items() if not pod.ready]
+                make += [node for node, pod in old.items() if pod.ready][: max(0, surge - surging)]
+            else:
+                self._exchange(list(mine.values()), list(old.values()), strategy["rollingUpdate"])
         for node in make:
             self._born += 1
             name = f"{daemonset['metadata']['name']}-{self._born}"
             self.pods.append(Pod(name, uid, node, deepcopy(template), revision, generation, self._born))
         self._report(daemonset, nodes, is_new)
+
+    def _exchange(self, groups: list[list[Pod]], old: list[Pod], rolling: dict) -> None:
+        """Without a surge old pods go first, as far as maxUnavailable allows; new ones come a tick later."""
+        unavailable = sum(not any(pod.ready for pod in pods) for pods in groups)
+        allowed = _count(rolling["maxUnavailable"], len(groups)) - unavailable
+        for pod in old:
+            if not pod.ready:
+                pod.going = True
+            elif allowed > 0:
+                pod.going = True
+                allowed -= 1
 
     def _pods_of(self, uid: str, node: str) -> list[Pod]:
         """Return the pods of a DaemonSet on a node, the oldest first."""
@@ -228,11 +250,12 @@ class Simulation(FakeCluster):
         }
 
     def _schedule(self, node: str) -> None:
-        bound = sum(pod.bound for pod in self.pods if pod.node == node and not pod.going)
+        """Bind pods while there is room; one that asks for nothing always fits."""
+        bound = sum(pod.bound and pod.asks for pod in self.pods if pod.node == node and not pod.going)
         for pod in sorted((p for p in self.pods if p.node == node and not p.bound), key=_age):
-            if bound < self.room:
+            if bound < self.room or not pod.asks:
                 pod.bound = True
-                bound += 1
+                bound += pod.asks
 
     def _run(self, pod: Pod) -> None:
         """Do one thing: start the pod, or one container of it, or try one again that failed."""
