@@ -103,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "env", "print `export` lines for a shell", _env)
     _image_commands(commands)
     _node_commands(commands)
+    _outage_commands(commands)
     registry = _group(commands, "registry", "the registry: its outages, and what was asked of it")
     _change(
         registry,
@@ -144,6 +145,25 @@ def _node_commands(commands: Any) -> None:
         _command(node, "containers", "list the containers that a node's runtime runs", _containers)
     )
     containers.add_argument("node", help="the node's name: node1")
+
+
+def _outage_commands(commands: Any) -> None:
+    for part, name, shown in (
+        ("api", "the API server", "connections are refused"),
+        ("etcd", "etcd", "the API server answers with errors, or late"),
+    ):
+        group = _group(commands, part, f"{name}: its outages")
+        stop = _change(
+            group, "stop", f"let it be away: {shown}", lambda cluster, parsed: cluster.stop_part(parsed.part)
+        )
+        start = _change(
+            group,
+            "start",
+            "start it again, and wait until the API server is ready; `up` does so too",
+            lambda cluster, parsed: cluster.start_part(parsed.part),
+        )
+        for command in (stop, start):
+            command.set_defaults(part=part)
 
 
 def _on_node(run: Callable[[Cluster, str], None]) -> Callable[[Cluster, argparse.Namespace], None]:

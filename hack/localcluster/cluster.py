@@ -132,6 +132,16 @@ class Cluster:
         state = self.state()
         return self.node(state, self._named(state, name))
 
+    # Control plane
+
+    def stop_part(self, part: str) -> None:
+        """Let the API server or etcd be away until it, or the cluster, is started again."""
+        self.control_plane(self.state()).stop(part)
+
+    def start_part(self, _part: str) -> None:
+        """Start what is away of the control plane, and wait until the API server is ready."""
+        self.control_plane(self.state()).ensure()
+
     # Registry
 
     def stop_registry(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from typing import Any
 
@@ -20,6 +21,9 @@ AUDIT_POLICY = {
 }
 NODE_GRACE_SECONDS = 20
 """After so long without a sign of life a node is NotReady; Kubernetes' own 50 s would make tests slow."""
+
+PARTS = {"api": "kube-apiserver", "etcd": "etcd"}
+"""What can be away for a while, by the name that the command line has for it."""
 
 
 def is_ready(node: dict[str, Any]) -> bool:
@@ -50,6 +54,10 @@ class ControlPlane:
             self._processes.wait("kube-apiserver", self._answers, "the API server was not ready")
         started += [self._controllers(), self._scheduler()]
         return any(started)
+
+    def stop(self, part: str) -> None:
+        """Kill the API server or etcd: asked to end, they first wait some 10 s for their clients."""
+        self._processes.stop(PARTS[part], number=signal.SIGKILL)
 
     def kubectl(self, *arguments: str, text: str | None = None, check: bool = True) -> str:
         """Run kubectl as the administrator; return what it prints."""

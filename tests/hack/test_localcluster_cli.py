@@ -42,6 +42,8 @@ def test_size_of_a_disk(cluster, text, mebibytes):
         ["up", "--nodes", "200"],
         ["up", "--nodes", "two"],
         ["up", "--fake-nodes", "1.5"],
+        ["api"],
+        ["etcd", "restart"],
         ["status", "-o", "yaml"],
     ],
 )
@@ -66,6 +68,8 @@ def test_wrong_use_is_exit_code_2(cluster, arguments, capsys):
         ["node", "--help"],
         ["node", "add", "--help"],
         ["node", "containers", "--help"],
+        ["api", "--help"],
+        ["etcd", "stop", "--help"],
         ["registry", "log", "--help"],
     ],
 )
@@ -82,6 +86,14 @@ def test_numbers_not_given_keep_what_there_is(cluster):
     cluster.up.reset_mock()
     assert cli.main(["up", "--nodes", "3", "--fake-nodes", "0"]) == 0
     cluster.up.assert_called_once_with(3, 0)
+
+
+@pytest.mark.parametrize("part", ["api", "etcd"])
+def test_api_server_and_etcd_can_be_away_for_a_while(cluster, part):
+    assert cli.main([part, "stop"]) == 0
+    cluster.stop_part.assert_called_once_with(part)
+    assert cli.main([part, "start"]) == 0
+    cluster.start_part.assert_called_once_with(part)
 
 
 @pytest.mark.parametrize(

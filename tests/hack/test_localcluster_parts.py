@@ -1,5 +1,6 @@
 """hack/cluster: facts of its parts that other tests and the docs rely on."""
 
+import signal
 import socket
 from pathlib import Path
 
@@ -46,6 +47,13 @@ def commands(layout, mocker):
     for start in (plane._etcd, plane._api_server, plane._controllers, plane._scheduler):
         start()
     return {call.args[0]: call.args[1] for call in processes.ensure.call_args_list}
+
+
+@pytest.mark.parametrize(("part", "program"), [("api", "kube-apiserver"), ("etcd", "etcd")])
+def test_only_the_named_part_of_the_control_plane_is_stopped(layout, mocker, part, program):
+    processes = mocker.Mock()
+    ControlPlane(layout, Addresses(103), AnyPrograms(), processes).stop(part)
+    processes.stop.assert_called_once_with(program, number=signal.SIGKILL)
 
 
 def test_audit_log_has_every_request_once_without_bodies():
