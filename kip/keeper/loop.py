@@ -1,5 +1,6 @@
 """The keeper's loop: wait for a reason, reconcile, report, and go on whatever happens."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +14,7 @@ from kip.cluster.backoff import backoff
 from kip.config.settings import Settings
 from kip.core.progress import Progress
 from kip.core.steps import Plan
-from kip.errors import Fault, KipError
+from kip.errors import ApiError, Fault, KipError
 from kip.keeper.lease import Leadership
 from kip.keeper.live_settings import LiveSettings
 from kip.keeper.reconcile import Outcome, Reconciler
@@ -25,6 +26,9 @@ TICK_SECONDS = 5.0
 
 LOOK_AGAIN_SECONDS = 1.0
 LOOK_AGAIN_AT_LEAST_SECONDS = 30.0
+
+EAGER_SECONDS = 5.0
+"""After a failure a change is looked at before its retry, as it may be the cure; but only so often."""
 
 log = structlog.get_logger()
 
@@ -47,6 +51,8 @@ class Loop:
     random: Random
     timers: Scheduler = field(default_factory=Scheduler)
     _failures: int = 0
+    _waiting: set[str] = field(default_factory=set)
+    _held_until: float = 0.0
     _interval: float = 0.0
     _refresh_at: datetime | None = None
     _progress: Progress | None = None
@@ -61,11 +67,19 @@ class Loop:
             self.health.tick()
             self.timers.run_pending()
             self._keep_lease()
-            idle = self.timers.idle_seconds
-            if reasons := self.triggers.wait(TICK_SECONDS if idle is None else min(TICK_SECONDS, idle)):
+            self._waiting.update(self.triggers.wait(self._pause()))
+            if self._waiting and ("retry" in self._waiting or self.clock() >= self._held_until):
+                reasons = tuple(sorted(self._waiting))
+                self._waiting.clear()
                 self.once(reasons)
-            elif self._refresh_at and self.now() >= self._refresh_at:
+            elif self._refresh_at and not self._failures and self.now() >= self._refresh_at:
                 self.triggers.wake("refresh")
+
+    def _pause(self) -> float:
+        """Return how long to wait for a reason: not beyond the next timer, nor the end of a back-off."""
+        idle = self.timers.idle_seconds
+        pauses = [TICK_SECONDS] if idle is None else [TICK_SECONDS, idle]
+        return min([*pauses, self._held_until - self.clock()] if self._waiting else pauses)
 
     def once(self, reasons: tuple[str, ...]) -> None:
         """Reconcile once. An error is reported and retried later; none ends the keeping of images."""
@@ -92,7 +106,8 @@ class Loop:
             report.warning("fault", exc_info=True)
             self._failed(Fault(error), report, started)
             return
-        self._failures, self.health.reconcile_problem, self.health.standby = 0, "", ""
+        self._failures, self._held_until = 0, 0.0
+        self.health.reconcile_problem = self.health.standby = ""
         self._refresh_at = outcome.refresh_at
         self._tell_refusal(outcome)
         self._report(outcome, report, started)
@@ -110,7 +125,7 @@ class Loop:
         if error := self.leadership.error:
             self._failed(error, report, started)
             return
-        self._failures, self.health.reconcile_problem = 0, ""
+        self._failures, self._held_until, self.health.reconcile_problem = 0, 0.0, ""
         self.health.standby = f"standby: {self.leadership.holder or 'another keeper'} holds the lease"
 
     def _selections(self, settings: Settings | None) -> Iterator[Selection]:
@@ -137,6 +152,9 @@ class Loop:
         self.health.reconcile_problem = str(error)
         self.reconciler.forget()
         self._wake_in(seconds, "retry")
+        # What the server asks for holds whatever comes.
+        asked = isinstance(error, ApiError) and error.retry_after
+        self._held_until = self.clock() + (seconds if asked else min(seconds, EAGER_SECONDS))
         report.error(
             "reconcile_failed",
             error=type(error).__name__,
@@ -160,7 +178,7 @@ class Loop:
     def _wake_in(self, seconds: float, reason: str) -> None:
         """Wake once, in whole seconds; a reason that waits already is put off."""
         self.timers.clear(reason)
-        self.timers.every(max(1, round(seconds))).seconds.do(self._wake, reason).tag(reason)
+        self.timers.every(max(1, math.ceil(seconds))).seconds.do(self._wake, reason).tag(reason)
 
     def _wake(self, reason: str) -> type[CancelJob]:
         self.triggers.wake(reason)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -10,7 +11,7 @@ from structlog.testing import capture_logs
 
 from kip.cluster.api import Selection
 from kip.core.rights import Rights
-from kip.errors import ServerError
+from kip.errors import ServerError, TooManyRequests
 from kip.keeper.lease import Leadership
 from kip.keeper.live_settings import LiveSettings
 from kip.keeper.loop import Loop
@@ -134,6 +135,78 @@ def test_a_fault_of_kips_own_is_reported_and_retried():
         ("reconcile_failed", "Fault"),
         ("reconcile_done", None),
     ]
+
+
+@dataclass
+class TimedTriggers(ScriptedTriggers):
+    """Lets the time pass that is waited for, and gives the reasons that came by then."""
+
+    clock: Clock | None = None
+    script: list[tuple[float, str]] = field(default_factory=list)
+
+    def wait(self, seconds: float) -> tuple[str, ...]:
+        due = min((at for at, _ in self.script), default=60.0)
+        self.clock.seconds += min(max(seconds, 0.1), max(due - self.clock.seconds, 0.1))
+        if self.clock.seconds > 60.0:
+            raise Ended
+        came = tuple(reason for at, reason in self.script if at <= self.clock.seconds)
+        self.script = [(at, reason) for at, reason in self.script if at > self.clock.seconds]
+        return came
+
+
+def times_of_looks(error: ServerError | TooManyRequests, *script: tuple[float, str]) -> list[float]:
+    """Return when, in seconds, the loop looked while each look failed and these reasons came."""
+    times: list[float] = []
+
+    class Failing(FakeCluster):
+        def list_all(self, *_):
+            times.append(it.clock.seconds)
+            raise error
+
+    it = loop(Failing(), IMAGES=IMAGES)
+    it.triggers = TimedTriggers([(0.0, "start"), *script], clock=it.clock)
+    run(it)
+    return times
+
+
+CHANGES = [(tenth / 10, "daemonset_changed") for tenth in range(600)]
+
+
+def test_changes_that_keep_coming_do_not_undo_the_back_off():
+    times = times_of_looks(ServerError("down"), *CHANGES)
+    assert (len(times) < 20, max(times) > 50) == (True, True)
+
+
+def test_a_change_is_looked_at_before_the_retry_is_due():
+    times = times_of_looks(ServerError("down"), *CHANGES[:300], (50.0, "configmap_changed"))
+    assert 50.0 <= times[-1] < 51.0
+
+
+def test_no_change_shortens_the_wait_that_the_server_asks_for():
+    times = times_of_looks(TooManyRequests("later", retry_after=20.0), *CHANGES)
+    assert [later - earlier >= 20.0 for earlier, later in pairwise(times)] == [True, True]
+
+
+def test_a_change_during_the_wait_is_not_forgotten():
+    times = times_of_looks(TooManyRequests("later", retry_after=20.0), (1.0, "daemonset_changed"))
+    assert len(times) == 2
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [(2.4, 3), (20.0, 20)])
+def test_a_retry_does_not_come_before_it_is_due(asked, seconds):
+    cluster = FakeCluster()
+    cluster.failures["get daemonsets"] = [TooManyRequests("later", retry_after=asked)]
+    it = loop(cluster, ("start",), IMAGES=IMAGES)
+    run(it)
+    (job,) = it.timers.get_jobs("retry")
+    assert job.interval == seconds
+
+
+def test_a_refresh_that_is_due_does_not_undo_the_back_off():
+    it = failing(("start",), ("a",))
+    it._refresh_at = now()
+    run(it)
+    assert it.triggers.woken == ["start"]
 
 
 def test_an_error_makes_the_keeper_unready():
