@@ -1,6 +1,7 @@
 """What the API server answers, read into kip's own words: refusals and the lines of a watch."""
 
 import json
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -22,6 +23,9 @@ from kip.errors import (
 
 TEXT_LIMIT = 256
 """Of an answer that is no Status object (a proxy's page) no more than this is shown."""
+
+LONGEST_RETRY_AFTER = 600.0
+"""A server that asks for more patience is asked again nevertheless: nobody means a day, or for ever."""
 
 _BY_STATUS: dict[int, type[ApiError]] = {
     400: Invalid,
@@ -50,18 +54,22 @@ def watch_event(line: bytes) -> WatchEvent:
     """Read one line of a watch. An ERROR line is raised as the error that its Status object describes."""
     try:
         event = json.loads(line)
-        kind, found = event["type"], event["object"]
+        kind, found = event["type"], {**event["object"]}
     except (ValueError, TypeError, KeyError) as error:
         shown = line[:TEXT_LIMIT].decode(errors="replace")
         raise ServerError(f"the watch sent what is no event: {shown}") from error
     if kind == "ERROR":
-        raise _error(int(found.get("code") or 0), f"watch: {found.get('message', 'no message')}", found, {})
+        code = found.get("code")
+        raise _error(
+            code if isinstance(code, int) else 0, f"watch: {found.get('message', 'no message')}", found, {}
+        )
     return WatchEvent(kind, found)
 
 
 def _error(status: int, message: str, answer: dict[str, Any], headers: Mapping[str, str]) -> ApiError:
     kind = _BY_STATUS.get(status, ServerError)
-    details = answer.get("details") or {}
+    details = answer.get("details")
+    details = details if isinstance(details, dict) else {}
     return kind(
         message,
         hint=_HINTS.get(kind, ""),
@@ -84,14 +92,18 @@ def _status_object(body: bytes) -> dict[str, Any]:
 
 def _retry_after(header: str | None, details: Mapping[str, Any]) -> float | None:
     """Return the seconds that the server asks to wait: by header (a number or a date), or in the details."""
-    if header:
-        try:
-            return max(0.0, float(header))
-        except ValueError:
-            pass
-        try:
-            return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
-        except (ValueError, TypeError):
-            return None
-    seconds = details.get("retryAfterSeconds")
-    return float(seconds) if isinstance(seconds, int | float) and seconds else None
+    seconds = _seconds(header) if header else details.get("retryAfterSeconds") or None
+    if not isinstance(seconds, int | float) or math.isnan(seconds):
+        return None
+    return float(min(max(seconds, 0.0), LONGEST_RETRY_AFTER))
+
+
+def _seconds(header: str) -> float | None:
+    try:
+        return float(header)
+    except ValueError:
+        pass
+    try:
+        return (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):
+        return None

@@ -5,7 +5,8 @@ cost 5 to 14 times the CPU on lists, and 26 MiB more. Its own retries are off: k
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -17,7 +18,7 @@ from kip.cluster.answers import refusal, watch_event
 from kip.cluster.api import Listing, Manifest, Resource, Selection, WatchEvent
 from kip.core.ownership import FIELD_MANAGER
 from kip.core.rights import Rights, read_rights
-from kip.errors import KipError, NotFound, ServerError, Unreachable
+from kip.errors import KipError, NotFound, ServerError, Unauthorized, Unreachable
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 20.0
@@ -32,7 +33,16 @@ Query = list[tuple[str, str]]
 
 
 def connect(kubeconfig: str = "", context: str = "") -> "KubernetesCluster":
-    """Return the cluster of the kubeconfig file, or, without one, of the ServiceAccount of this pod."""
+    """Return the cluster of the kubeconfig file, or, without one, of the ServiceAccount of this pod.
+
+    Once its credentials or its authority are refused they are read anew.
+    """
+    return KubernetesCluster(
+        _api_client(kubeconfig, context), renewed=lambda: _api_client(kubeconfig, context)
+    )
+
+
+def _api_client(kubeconfig: str, context: str) -> Any:
     configuration = client.Configuration()
     try:
         if kubeconfig:
@@ -51,18 +61,23 @@ def connect(kubeconfig: str = "", context: str = "") -> "KubernetesCluster":
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     configuration.retries = False
     configuration.keep_alive = True
-    return KubernetesCluster(client.ApiClient(configuration))
+    api = client.ApiClient(configuration)
+    api.user_agent = f"kip/{__version__}"
+    return api
 
 
 class KubernetesCluster:
     """A Kubernetes API server over HTTP. May be used from several threads.
 
-    `api` is the package's ApiClient, `read_seconds` how long an answer may take.
+    `api` is the package's ApiClient, `renewed` makes another with the credentials as they are now, and
+    `read_seconds` is how long an answer may take.
     """
 
-    def __init__(self, api: Any, *, read_seconds: float = READ_SECONDS) -> None:
-        api.user_agent = f"kip/{__version__}"
+    def __init__(
+        self, api: Any, *, renewed: Callable[[], Any] | None = None, read_seconds: float = READ_SECONDS
+    ) -> None:
         self._api = api
+        self._renewed = renewed
         self._read_seconds = read_seconds
 
     def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
@@ -219,12 +234,31 @@ class KubernetesCluster:
             )
             if response.status >= HTTPStatus.BAD_REQUEST:
                 raise refusal(method, path, response.status, response.headers, response.read())
+        except Unauthorized:
+            self._renew()
+            raise
         except (urllib3.exceptions.HTTPError, client.ApiException, config.ConfigException, OSError) as error:
+            if isinstance(error, urllib3.exceptions.SSLError):
+                self._renew()
             raise Unreachable(
                 f"{method} {path}: no answer: {_sentence(error)}",
                 hint="Is the API server reachable from here, and are the credentials readable?",
             ) from error
         return response
+
+    def _renew(self) -> None:
+        """Read token, certificates and authority anew, for the next request.
+
+        The package reads the token file of a kubeconfig only once, and the file of the authority too.
+        """
+        if not self._renewed:
+            return
+        # Files that are being written may be no configuration, or one without a token, which would make us
+        # anonymous: then what we have is kept, and they are read again at the next refusal.
+        with suppress(KipError):
+            api = self._renewed()
+            if api.configuration.api_key or not self._api.configuration.api_key:
+                self._api = api
 
 
 def _selectors(selection: Selection) -> Query:

@@ -1,6 +1,7 @@
 """The client on the wire, through the real `kubernetes` package."""
 
 import json
+from contextlib import suppress
 
 import pytest
 from kubernetes import client as kubernetes_client
@@ -75,7 +76,13 @@ def test_a_proxys_page_is_shown_shortened():
     [
         (Answer(429, {}, {"Retry-After": "7"}), 7.0),
         (Answer(429, {}, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}), 0.0),
+        (Answer(429, {}, {"Retry-After": "Wed, 21 Oct 2115 07:28:00 GMT"}), 600.0),
         (Answer(429, {}, {"Retry-After": "soon"}), None),
+        (Answer(429, {}, {"Retry-After": "nan"}), None),
+        (Answer(429, {}, {"Retry-After": "inf"}), 600.0),
+        (Answer(429, {}, {"Retry-After": "1e300"}), 600.0),
+        (Answer(429, {}, {"Retry-After": "-5"}), 0.0),
+        (Answer(429, {"kind": "Status", "details": "later"}), None),
         (status_of(429, retryAfterSeconds=3), 3.0),
         (status_of(429), None),
     ],
@@ -248,7 +255,9 @@ def test_a_version_that_is_too_old_is_gone():
         watched(json.dumps(error).encode() + b"\n")
 
 
-@pytest.mark.parametrize("text", [b"<html>\n", b"[]\n", b'{"type": "ADDED"}\n'])
+@pytest.mark.parametrize(
+    "text", [b"<html>\n", b"[]\n", b'{"type": "ADDED"}\n', b'{"type": "ERROR", "object": "x"}\n']
+)
 def test_what_is_no_event_is_the_servers_error(text):
     with pytest.raises(errors.ServerError):
         watched(text)
@@ -257,6 +266,51 @@ def test_what_is_no_event_is_the_servers_error(text):
 def test_a_refused_watch_has_the_refusals_error():
     with serving(status_of(410)) as (_, url), pytest.raises(errors.Gone):
         list(connected(url).watch(Selection(DAEMONSETS, "images"), "1", 60))
+
+
+def kubeconfig(folder, url: str, **user: str) -> str:
+    config = {
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": user}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    path = folder / "kubeconfig"
+    path.write_text(json.dumps(config), "utf-8")
+    return str(path)
+
+
+def tokens_sent(folder, *, replaced_by: str, answers: list[Answer]) -> list[str]:
+    """Return the tokens of three requests; before the second the token file is written anew."""
+    token = folder / "token"
+    token.write_text("first", "utf-8")
+    with serving(*answers) as (server, url):
+        cluster = client.connect(kubeconfig(folder, url, tokenFile=str(token)))
+        for replacement in (replaced_by, replaced_by, replaced_by):
+            with suppress(errors.Unauthorized):
+                cluster.get(DAEMONSETS, "images", "cache")
+            token.write_text(replacement, "utf-8")
+    return [request.headers["authorization"].removeprefix("Bearer ") for request in server.requests]
+
+
+def test_a_token_that_is_refused_is_read_anew(tmp_path):
+    answers = [Answer(), status_of(401), Answer()]
+    assert tokens_sent(tmp_path, replaced_by="second", answers=answers) == ["first", "first", "second"]
+
+
+def test_a_token_file_that_is_empty_for_a_moment_changes_nothing(tmp_path):
+    answers = [Answer(), status_of(401), Answer()]
+    assert tokens_sent(tmp_path, replaced_by="", answers=answers) == ["first"] * 3
+
+
+def test_a_kubeconfig_that_is_being_written_changes_nothing(tmp_path):
+    with serving(status_of(401), Answer(body={"kind": "DaemonSet"})) as (_, url):
+        path = kubeconfig(tmp_path, url, token="first")
+        cluster = client.connect(path)
+        (tmp_path / "kubeconfig").write_text("", "utf-8")
+        with pytest.raises(errors.Unauthorized):
+            cluster.get(DAEMONSETS, "images", "cache")
+        assert cluster.get(DAEMONSETS, "images", "cache") == {"kind": "DaemonSet"}
 
 
 def test_a_kubeconfig_that_is_missing_is_kips_own_error(tmp_path):
