@@ -20,6 +20,9 @@ WATCH_SECONDS = 300
 QUIET_SECONDS = 1.0
 """A watch that ends so soon, without a single event, is treated as a failure: never a hot loop."""
 
+PROVEN_SECONDS = 60.0
+"""What worked for so long is healthy: when it fails, that is the first failure, also if nothing happened."""
+
 log = structlog.get_logger()
 
 
@@ -53,11 +56,12 @@ def watch_for_ever(
     """Call `changed` after each change of the selection, until `stop` is set; retry errors with back-off."""
     failures = 0
     while not stop.is_set():
+        began = clock()
         try:
             for event in follow(cluster, selection, clock):
                 if stop.is_set():
                     return
-                # A list alone proves nothing about the watch: only an event or a later end does.
+                # A list alone proves nothing about the watch: only an event does, or that it lasts.
                 failures = 0 if event else failures
                 changed()
         except ApiError as error:
@@ -66,6 +70,7 @@ def watch_for_ever(
             interruption = Fault(error)
         else:
             continue
+        failures = 0 if clock() - began > PROVEN_SECONDS else failures
         seconds = backoff(interruption, failures, random)
         failures += 1
         log.warning(

@@ -29,11 +29,17 @@ class LiveSettings:
     in_force: Settings | None = None
     error: SettingsError | None = None
     _values: Mapping[str, str] | None = None
+    _configmap: Mapping[str, str] | None = None
     _configmap_refused: bool = False
+    _told: bool = False
 
     @property
     def configmap(self) -> tuple[str, str] | None:
-        """Return namespace and name of the ConfigMap to read, None when none is named or may be read."""
+        """Return namespace and name of the ConfigMap to read, None when none is named or may be read.
+
+        One that was read once counts as readable for ever: a right may be missing for a moment only, as while
+        an API server starts.
+        """
         name = self.environment.get("CONFIGMAP_NAME", "").strip()
         if not name or self._configmap_refused:
             return None
@@ -73,23 +79,31 @@ class LiveSettings:
             event = "entry_refused" if note.refused else "setting_mended"
             log.warning(event, key=note.key, value=note.value, problem=note.message, remedy=note.remedy)
 
-    def _configmap_data(self) -> dict[str, str]:
+    def look_again(self) -> None:
+        """Ask at the next refresh for a ConfigMap that could not be read, too: the right may have come."""
+        self._configmap_refused = False
+
+    def _configmap_data(self) -> Mapping[str, str]:
         if self.configmap is None:
             return {}
         namespace, name = self.configmap
         try:
-            return read_configmap(self.cluster, namespace, name)
+            self._configmap = read_configmap(self.cluster, namespace, name)
         except Forbidden as error:
-            self._configmap_refused = True
-            log.warning(
-                "configmap_not_watched",
-                namespace=namespace,
-                name=name,
-                error=str(error),
-                consequence="edits take effect when the pod restarts",
-                remedy="grant get, list and watch on that ConfigMap",
-            )
-            return {}
+            self._configmap_refused = self._configmap is None
+            if not self._told:
+                self._told = True
+                log.warning(
+                    "configmap_not_watched",
+                    namespace=namespace,
+                    name=name,
+                    error=str(error),
+                    consequence="edits take effect once it may be read again",
+                    remedy="grant get, list and watch on that ConfigMap",
+                )
+        else:
+            self._told = False
+        return self._configmap or {}
 
 
 def summary(settings: Settings) -> dict[str, str]:

@@ -88,6 +88,7 @@ class Loop:
         try:
             if "interval" in reasons:
                 self.reconciler.forget()
+                self.settings.look_again()
             settings = self.settings.refresh()
             self.watches.follow(self._selections(settings))
             self.health.settings_problem = str(self.settings.error or "").replace("\n", "; ")

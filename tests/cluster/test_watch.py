@@ -65,7 +65,7 @@ def event(kind: str, version: str) -> WatchEvent:
     return WatchEvent(kind, {"metadata": {"resourceVersion": version}})
 
 
-def watched(cluster, *, waits: int, step: float = 100.0) -> tuple[list[float], int]:
+def watched(cluster, *, waits: int, step: float = 5.0) -> tuple[list[float], int]:
     """Watch until so many waits; return them, and how often `changed` was called."""
     stop, calls = Stop(waits), []
     watch_for_ever(
@@ -148,6 +148,11 @@ def test_a_missing_right_is_not_asked_for_again_soon():
 
 def test_two_keepers_do_not_wait_the_same_time():
     assert backoff(ServerError("down"), 3, Random(1)) != backoff(ServerError("down"), 3, Random(2))
+
+
+def test_what_worked_for_long_starts_a_new_row_of_failures():
+    waits, _ = watched(Scripted(*([] for _ in range(3))), waits=3, step=100.0)
+    assert max(waits) < 1.0
 
 
 def test_a_stopped_watch_ends():

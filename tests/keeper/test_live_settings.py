@@ -117,6 +117,23 @@ def test_a_missing_right_is_told_once_and_not_tried_again():
     assert (len(told), cluster.calls) == (1, ["get configmaps"])
 
 
+def test_a_right_that_came_counts_from_the_next_interval():
+    settings, _ = forbidden()
+    settings.refresh()
+    settings.look_again()
+    assert names(settings.refresh()) == ["b"]
+
+
+def test_a_right_that_is_missing_for_a_moment_leaves_the_settings_as_they_are():
+    cluster = FakeCluster(configmap(**BETTER))
+    settings = live(cluster, CONFIGMAP_NAME="settings", **GOOD)
+    settings.refresh()
+    cluster.failures["get configmaps"] = [Forbidden("not yet")]
+    during = names(settings.refresh())
+    edit(cluster, IMAGES="c=registry.example/c:1.0.0")
+    assert (during, names(settings.refresh())) == (["b"], ["c"])
+
+
 def test_a_configmap_that_cannot_be_asked_for_is_an_error():
     cluster = FakeCluster()
     cluster.failures["get configmaps"] = [Unreachable("gone")]
