@@ -8,13 +8,16 @@ SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 FORBIDDEN_SECONDS = 60.0
 """A missing right does not come by asking again at once; somebody has to grant it."""
 
+HASTY_REFUSALS = 3
+"""So often it is nevertheless asked for soon: an API server that starts may not know the Roles yet."""
+
 
 def backoff(error: KipError, failures: int, random: Random) -> float:
     """Return the seconds to wait after `failures` earlier failures in a row: growing, capped, jittered.
 
     A Retry-After of the server is the least.
     """
-    if isinstance(error, Forbidden):
+    if isinstance(error, Forbidden) and failures >= HASTY_REFUSALS:
         return FORBIDDEN_SECONDS
     seconds = SECONDS[min(failures, len(SECONDS) - 1)] * random.uniform(0.75, 1.25)
     asked = error.retry_after if isinstance(error, ApiError) else None

@@ -238,7 +238,8 @@ class KubernetesCluster:
             self._renew()
             raise
         except (urllib3.exceptions.HTTPError, client.ApiException, config.ConfigException, OSError) as error:
-            if isinstance(error, urllib3.exceptions.SSLError):
+            # The package makes an ApiException of it.
+            if isinstance(error.__context__, urllib3.exceptions.SSLError):
                 self._renew()
             raise Unreachable(
                 f"{method} {path}: no answer: {_sentence(error)}",

@@ -17,9 +17,13 @@ PLACE = "/apis/apps/v1/namespaces/images/daemonsets"
 
 
 def connected(url: str, **options: float) -> KubernetesCluster:
+    return KubernetesCluster(kubernetes_client.ApiClient(configured(url)), **options)
+
+
+def configured(url: str) -> kubernetes_client.Configuration:
     configuration = kubernetes_client.Configuration(host=url)
     configuration.retries = False
-    return KubernetesCluster(kubernetes_client.ApiClient(configuration), **options)
+    return configuration
 
 
 def asked(call, *answers):
@@ -309,6 +313,17 @@ def test_a_kubeconfig_that_is_being_written_changes_nothing(tmp_path):
         cluster = client.connect(path)
         (tmp_path / "kubeconfig").write_text("", "utf-8")
         with pytest.raises(errors.Unauthorized):
+            cluster.get(DAEMONSETS, "images", "cache")
+        assert cluster.get(DAEMONSETS, "images", "cache") == {"kind": "DaemonSet"}
+
+
+def test_after_a_certificate_that_is_not_trusted_the_authority_is_read_anew():
+    with serving(Answer(body={"kind": "DaemonSet"})) as (_, url):
+        # It speaks no TLS at all, which fails as a certificate does.
+        api = kubernetes_client.ApiClient(configured(url.replace("http:", "https:")))
+        good = kubernetes_client.ApiClient(configured(url))
+        cluster = KubernetesCluster(api, renewed=lambda: good)
+        with pytest.raises(errors.Unreachable):
             cluster.get(DAEMONSETS, "images", "cache")
         assert cluster.get(DAEMONSETS, "images", "cache") == {"kind": "DaemonSet"}
 
