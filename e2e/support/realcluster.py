@@ -2,20 +2,24 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from uuid import uuid4
 
 import yaml
 
 TOP = Path(__file__).resolve().parents[2]
 KIP = TOP / ".venv/bin/kip"
+LOGS = TOP / "e2e/logs"
 MANIFESTS = TOP / "deploy/kubernetes/kip.yaml"
 UPSTREAM_RULES = [
     {
@@ -127,12 +131,16 @@ def kubeconfig_for(namespace: str, rules: list[dict[str, Any]], folder: Path) ->
 
 @dataclass
 class Keeper:
-    """A keeper as a process on this machine, with the rights of a ServiceAccount and none of ours."""
+    """A keeper as a process on this machine, with the rights of a ServiceAccount and none of ours.
+
+    `wrapper` is a command that takes the keeper's command as arguments and becomes it.
+    """
 
     namespace: str
     kubeconfig: Path
     logfile: Path
     values: dict[str, str]
+    wrapper: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = field(default=None)
 
     def __enter__(self) -> Self:
@@ -146,7 +154,9 @@ class Keeper:
             **self.values,
         }
         with self.logfile.open("ab") as log:
-            self.process = subprocess.Popen([KIP, "run"], stdout=log, stderr=log, env=environment, cwd=TOP)
+            self.process = subprocess.Popen(
+                [*self.wrapper, KIP, "run"], stdout=log, stderr=log, env=environment, cwd=TOP
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -164,3 +174,51 @@ class Keeper:
         """Return its log lines so far, of one event if named."""
         lines = [json.loads(line) for line in self.logfile.read_text("utf-8").splitlines() if line[:1] == "{"]
         return [line for line in lines if not name or line["event"] == name]
+
+
+@contextmanager
+def namespace_for(node: Any) -> Iterator[str]:
+    """Make a namespace that enforces Pod Security `restricted` for a test, or a module of tests.
+
+    It is gone afterwards; if they failed, what the API server knew about it is kept.
+    """
+    words = re.sub(r"[^a-z0-9]+", "-", node.name.lower()).removeprefix("test-")
+    # A namespace takes a while to go, so that a second run needs another name.
+    name = f"{words[:40].strip('-')}-{uuid4().hex[:4]}"
+    kubectl("create", "namespace", name)
+    kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    yield name
+    if getattr(node, "failed", False):
+        keep_logs(name)
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+def make_deployment(namespace: str) -> str:
+    """Make a Deployment for a cache to belong to, whose pod never runs; return its name."""
+    name = "kubernetes-image-puller"
+    kubectl("-n", namespace, "create", "deployment", name, "--image=none.invalid/none", "--replicas=1")
+    return name
+
+
+def make_keeper(namespace: str, rules: list[dict[str, Any]], folder: Path, values: dict[str, str]) -> Keeper:
+    """Make a keeper with these rights and settings; `folder` takes its kubeconfig."""
+    logs = LOGS / namespace
+    logs.mkdir(parents=True, exist_ok=True)
+    kubeconfig = kubeconfig_for(namespace, rules, folder)
+    values = {"KIP_IMAGE": f"{os.environ['REGISTRY']}/kip-sleep:dev", **values}
+    logfile = logs / f"keeper-{len(list(logs.glob('keeper-*'))) + 1}.log"
+    return Keeper(namespace, kubeconfig, logfile, values)
+
+
+def keep_logs(namespace: str) -> None:
+    """Write down what the API server knows about the namespace, and say where."""
+    folder = LOGS / namespace
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, arguments in {
+        "objects.yaml": ("get", "daemonsets,deployments,pods,configmaps", "-o", "yaml"),
+        "events.txt": ("get", "events", "--sort-by=.lastTimestamp"),
+        "pods.txt": ("describe", "pods"),
+    }.items():
+        (folder / name).write_text(kubectl("-n", namespace, *arguments, check=False), "utf-8")
+    (folder / "nodes.txt").write_text(command("kubectl", "describe", "nodes", check=False), "utf-8")
+    print(f"\nlogs of the failed test: {folder.relative_to(TOP)}")
