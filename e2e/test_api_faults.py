@@ -192,6 +192,7 @@ def lasting(seconds: float = TROUBLE_SECONDS) -> Iterator[None]:
     [
         pytest.param(status(500), id="500"),
         pytest.param(status(503), id="503"),
+        pytest.param(page(404), id="HTML with 404"),
         pytest.param(page(502), id="HTML with 502"),
         pytest.param(page(200), id="HTML with 200"),
         pytest.param(Drop(), id="closed without an answer"),

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any
 
 from kip.cluster.api import WatchEvent
@@ -44,7 +45,10 @@ _HINTS: dict[type[ApiError], str] = {
 
 
 def refusal(method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
-    """Return the error for an answer with an HTTP status of 400 or more."""
+    """Return the error for an answer with an HTTP status of 400 or more.
+
+    Only the API server itself can say that there is no such object; some proxy's 404 means nothing.
+    """
     answer = _status_object(body)
     message = answer.get("message") or body[:TEXT_LIMIT].decode(errors="replace").strip() or "no message"
     return _error(status, f"{method} {path}: {status}: {message}", answer, headers)
@@ -67,7 +71,7 @@ def watch_event(line: bytes) -> WatchEvent:
 
 
 def _error(status: int, message: str, answer: dict[str, Any], headers: Mapping[str, str]) -> ApiError:
-    kind = _BY_STATUS.get(status, ServerError)
+    kind = _BY_STATUS.get(status, ServerError) if answer or status != HTTPStatus.NOT_FOUND else ServerError
     details = answer.get("details")
     details = details if isinstance(details, dict) else {}
     return kind(

@@ -121,6 +121,11 @@ def test_a_missing_object_is_none():
     assert found is None
 
 
+@pytest.mark.parametrize("body", [b"<html>404</html>", b"404 page not found", b"", b"{}"])
+def test_a_proxys_404_does_not_make_an_object_missing(body):
+    assert isinstance(refused(Answer(404, body)), errors.ServerError)
+
+
 def test_a_long_list_is_read_in_pages():
     first = Answer(body={"metadata": {"continue": "more", "resourceVersion": "7"}, "items": [1]})
     second = Answer(body={"metadata": {"resourceVersion": "7"}, "items": [2]})
