@@ -53,7 +53,10 @@ def watch_for_ever(
     clock: Callable[[], float],
     random: Random,
 ) -> None:
-    """Call `changed` after each change of the selection, until `stop` is set; retry errors with back-off."""
+    """Call `changed` after each change of the selection, until `stop` is set; retry errors with back-off.
+
+    Once it is set nothing is called or logged any more.
+    """
     failures = 0
     while not stop.is_set():
         began = clock()
@@ -70,6 +73,8 @@ def watch_for_ever(
             interruption = Fault(error)
         else:
             continue
+        if stop.is_set():
+            return
         failures = 0 if clock() - began > PROVEN_SECONDS else failures
         seconds = backoff(interruption, failures, random)
         failures += 1

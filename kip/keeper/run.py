@@ -78,6 +78,8 @@ def run(cluster: Cluster, environment: Mapping[str, str], *, pod_namespace: str,
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
+        # Python aborts when a daemon thread writes a line while the interpreter ends.
+        loop.watches.follow(())
         cache = _farewell_in_time(cluster, settings.in_force, leadership)
         log.info("keeper_stopping", signal=str(stop), cache=cache)
 

@@ -4,6 +4,7 @@ import threading
 from random import Random
 
 import pytest
+from structlog.testing import capture_logs
 
 from kip.cluster.api import DAEMONSETS, Listing, Selection, WatchEvent
 from kip.cluster.backoff import backoff
@@ -154,6 +155,19 @@ def test_two_keepers_do_not_wait_the_same_time():
 def test_what_worked_for_long_starts_a_new_row_of_failures():
     waits, _ = watched(Scripted(*([] for _ in range(3))), waits=3, step=100.0)
     assert max(waits) < 1.0
+
+
+def test_a_watch_that_fails_after_its_end_is_silent():
+    stop = threading.Event()
+
+    class Ending(Scripted):
+        def list_all(self, _selection):
+            stop.set()
+            raise Unreachable("gone")
+
+    with capture_logs() as logs:
+        watch_for_ever(Ending(), SELECTION, lambda: None, stop=stop, clock=Clock(5.0), random=Random(1))
+    assert logs == []
 
 
 def test_a_stopped_watch_ends():

@@ -195,7 +195,7 @@ def test_a_change_during_the_wait_is_not_forgotten():
 @pytest.mark.parametrize(("asked", "seconds"), [(2.4, 3), (20.0, 20)])
 def test_a_retry_does_not_come_before_it_is_due(asked, seconds):
     cluster = FakeCluster()
-    cluster.failures["get daemonsets"] = [TooManyRequests("later", retry_after=asked)]
+    cluster.failures["list daemonsets"] = [TooManyRequests("later", retry_after=asked)]
     it = loop(cluster, ("start",), IMAGES=IMAGES)
     run(it)
     (job,) = it.timers.get_jobs("retry")
