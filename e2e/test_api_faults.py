@@ -36,7 +36,7 @@ needs_root = pytest.mark.skipif(
 
 NAME = "kubernetes-image-puller"
 CONFIGMAP = "k8s-image-puller"
-TROUBLE_SECONDS = float(os.environ.get("KIP_E2E_TROUBLE_SECONDS", "4"))
+TROUBLE_SECONDS = float(os.environ.get("KIP_E2E_TROUBLE_SECONDS", "2"))
 """How long a trouble lasts at least. With 60 the printed numbers are those of a whole minute."""
 
 MOST_AT_FIRST = 40
