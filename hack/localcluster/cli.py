@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from localcluster.cluster import Cluster
-from localcluster.layout import MOST_NODES, ClusterError
+from localcluster.layout import MOST_NODES, RESERVED, ClusterError
 from localcluster.report import say
 
 DESCRIPTION = """A real Kubernetes on this machine, without Docker: API server, controllers, scheduler,
@@ -86,7 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     up.add_argument(
         "--nodes", type=_real_count, metavar="N",
-        help="have exactly the nodes node1 to nodeN (default: keep what there is, at first 2)",
+        help="have exactly the nodes node1 to nodeN, and those that are reserved "
+        "(default: keep what there is, at first 2)",
     )  # fmt: skip
     up.add_argument(
         "--fake-nodes", type=_count, metavar="N",
@@ -134,6 +135,14 @@ def _node_commands(commands: Any) -> None:
     add.add_argument(
         "--disk", type=_mebibytes, default=0, metavar="SIZE",
         help="a small disk of its own (200M), with low thresholds for the image garbage collection",
+    )  # fmt: skip
+    add.add_argument(
+        "--max-pods", type=_pods, default=0, metavar="N", help="room for N pods and no more",
+    )  # fmt: skip
+    add.add_argument(
+        "--reserve", type=_label, metavar="NAME",
+        help=f"label and taint the node {RESERVED}=NAME (NoSchedule), so that only what tolerates it runs "
+        "there, and let `up --nodes` leave it alone",
     )  # fmt: skip
     for verb, text, run in (
         ("remove", "remove a node from the cluster and the machine", Cluster.remove_node),
@@ -212,7 +221,8 @@ def _status(cluster: Cluster, arguments: argparse.Namespace) -> None:
             print(f"{name:24} {f'process {pid}' if pid else 'does not run'}")
         for node in found["nodes"]:
             disk = f", disk {node['disk_mib']} MiB" if node["disk_mib"] else ""
-            print(f"{node['name']:24} {'alive' if node['alive'] else 'dead'}{disk}")
+            reserved = f", reserved for {node['reserved']}" if node["reserved"] else ""
+            print(f"{node['name']:24} {'alive' if node['alive'] else 'dead'}{disk}{reserved}")
         print(f"{'fake nodes':24} {found['fake_nodes']}")
 
 
@@ -238,7 +248,9 @@ def _registry_log(cluster: Cluster, arguments: argparse.Namespace) -> None:
 
 
 def _add_node(cluster: Cluster, arguments: argparse.Namespace) -> None:
-    cluster.add_node(arguments.name, arguments.disk)
+    cluster.add_node(
+        arguments.name, arguments.disk, max_pods=arguments.max_pods, reserved=arguments.reserve or ""
+    )
 
 
 def _table(rows: list[dict[str, Any]], form: str) -> None:
@@ -258,11 +270,25 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _pods(text: str) -> int:
+    if not (number := _count(text)):
+        raise argparse.ArgumentTypeError(f"{text!r}: write how many pods fit, 1 or more")
+    return number
+
+
 def _real_count(text: str) -> int:
     number = _count(text)
     if number >= MOST_NODES:
         raise argparse.ArgumentTypeError(f"{text!r}: there can be {MOST_NODES - 1} real nodes")
     return number
+
+
+def _label(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: write a short word of lower case letters, digits and dashes"
+        )
+    return text
 
 
 def _node_name(text: str) -> str:

@@ -83,7 +83,12 @@ class Cluster:
             "registry": addresses.registry,
             "processes": {name: self.processes.pid(name) for name in names},
             "nodes": [
-                {"name": node.name, "alive": self.node(state, node).alive, "disk_mib": node.disk_mib}
+                {
+                    "name": node.name,
+                    "alive": self.node(state, node).alive,
+                    "disk_mib": node.disk_mib,
+                    "reserved": node.reserved,
+                }
                 for node in state.nodes
             ],
             "fake_nodes": state.fake_nodes,
@@ -103,12 +108,12 @@ class Cluster:
 
     # Nodes
 
-    def add_node(self, name: str, disk_mib: int) -> None:
+    def add_node(self, name: str, disk_mib: int, *, max_pods: int = 0, reserved: str = "") -> None:
         """Add a node and wait until it is Ready."""
         state = self.state()
         if any(node.name == name for node in state.nodes):
             raise ClusterError(f"there is a node {name} already; `hack/cluster node start {name}` starts it")
-        node = Node(name, self._free_number(state), disk_mib)
+        node = Node(name, self._free_number(state), disk_mib=disk_mib, max_pods=max_pods, reserved=reserved)
         state.nodes.append(node)
         self.layout.save(state)
         self._begin(state, node)
@@ -194,12 +199,15 @@ class Cluster:
         return state
 
     def _resize(self, state: State, nodes: int | None) -> bool:
-        """Have exactly node1 to nodeN, all alive; new ones are started later, others ended now."""
+        """Have node1 to nodeN, all alive; new ones are started later, others ended now.
+
+        A reserved node stays as it is.
+        """
         if nodes is None:
             return False
         before = len(state.nodes)
         names = [f"node{number}" for number in range(1, nodes + 1)]
-        gone = [node for node in state.nodes if node.name not in names]
+        gone = [node for node in state.nodes if node.name not in names and not node.reserved]
         for node in gone:
             self._remove(state, node)
         there = {node.name for node in state.nodes}
@@ -207,7 +215,7 @@ class Cluster:
             if name not in there:
                 state.nodes.append(Node(name, self._free_number(state)))
         for node in state.nodes:
-            node.stopped = False
+            node.stopped = node.stopped and bool(node.reserved)
         self.layout.save(state)
         return bool(gone) or len(state.nodes) != before
 

@@ -20,6 +20,8 @@ SECOND_OCTETS = range(64, 192)
 """The cluster's network is 10.N.0.0/16 with N of these."""
 
 MOST_NODES = 200
+RESERVED = "kip.dev/test"
+"""The label, and the key of the taint, of a node that is reserved for something; its value says for what."""
 
 
 class ClusterError(Exception):
@@ -28,12 +30,18 @@ class ClusterError(Exception):
 
 @dataclass
 class Node:
-    """One real node: `number` gives its addresses, `disk_mib` the size of a disk of its own (0: none)."""
+    """One real node.
+
+    `number` gives its addresses, `disk_mib` the size of a disk of its own (0: none), `max_pods` how many pods
+    fit (0: as many as Kubernetes allows). A node that is `reserved` for something is tainted and labelled so.
+    """
 
     name: str
     number: int
     disk_mib: int = 0
     stopped: bool = False
+    reserved: str = ""
+    max_pods: int = 0
 
 
 @dataclass

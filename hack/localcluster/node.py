@@ -12,7 +12,7 @@ from typing import Any
 from ociimage import Entry, Image, layer_of, write_layout
 
 from localcluster import cgroups, leftovers, mounts
-from localcluster.layout import Addresses, ClusterError, Layout, Node
+from localcluster.layout import RESERVED, Addresses, ClusterError, Layout, Node
 from localcluster.network import delete_bridge, ensure_bridge
 from localcluster.pki import Pki
 from localcluster.process import Processes, end, mentioning
@@ -249,6 +249,8 @@ Root = "{self._run}/runc"
             f"--root-dir={self._root_link}",
             f"--cert-dir={self._folder}/kubelet-pki",
         ]
+        if self._node.reserved:
+            command.append(f"--node-labels={RESERVED}={self._node.reserved}")
         return self._processes.ensure(self._kubelet, command, files=[config])
 
     def _link_root(self) -> None:
@@ -301,7 +303,15 @@ Root = "{self._run}/runc"
                     "imagefs.available": "5%",
                     "nodefs.available": "5%",
                 },
+                # The default of 5 minutes would make tests slow.
+                "evictionPressureTransitionPeriod": "5s",
             }
         else:
             config["localStorageCapacityIsolation"] = False
+        if self._node.max_pods:
+            config["maxPods"] = self._node.max_pods
+        if self._node.reserved:
+            # From the first moment: a taint that came later would not keep the pods of DaemonSets away.
+            taint = {"key": RESERVED, "value": self._node.reserved, "effect": "NoSchedule"}
+            config["registerWithTaints"] = [taint]
         return config

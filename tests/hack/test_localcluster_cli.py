@@ -19,7 +19,12 @@ def cluster(mocker):
 )
 def test_size_of_a_disk(cluster, text, mebibytes):
     assert cli.main(["node", "add", "--disk", text, "small"]) == 0
-    cluster.add_node.assert_called_once_with("small", mebibytes)
+    cluster.add_node.assert_called_once_with("small", mebibytes, max_pods=0, reserved="")
+
+
+def test_a_node_may_be_reserved_and_have_little_room(cluster):
+    assert cli.main(["node", "add", "--max-pods", "3", "--reserve", "gc", "small"]) == 0
+    cluster.add_node.assert_called_once_with("small", 0, max_pods=3, reserved="gc")
 
 
 @pytest.mark.parametrize(
@@ -32,6 +37,8 @@ def test_size_of_a_disk(cluster, text, mebibytes):
         ["node", "add", "--disk", "200", "small"],
         ["node", "add", "--disk", "1M", "small"],
         ["node", "add", "--disk", "-200M", "small"],
+        ["node", "add", "--max-pods", "0", "small"],
+        ["node", "add", "--reserve", "a=b", "small"],
         ["node", "add", "Big"],
         ["node", "add", "under_score"],
         ["node", "add", "n" * 33],

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from localcluster import fake_nodes, leftovers, mounts
+from localcluster.cluster import Cluster
 from localcluster.control_plane import AUDIT_POLICY, NODE_GRACE_SECONDS, ControlPlane, is_ready
-from localcluster.layout import Addresses, Layout, Node
+from localcluster.layout import Addresses, Layout, Node, State
 from localcluster.node import RealNode
 from localcluster.pki import Pki
 
@@ -103,6 +104,29 @@ def test_only_a_node_with_a_disk_of_its_own_collects_images(node):
     small = node(disk_mib=200)._kubelet_config(node.pki)
     assert small["imageGCLowThresholdPercent"] < small["imageGCHighThresholdPercent"] <= 20
     assert "imagefs.available" in small["evictionHard"]
+
+
+def test_reserved_node_keeps_others_off_from_the_first_moment(node):
+    assert node(reserved="gc")._kubelet_config(node.pki)["registerWithTaints"] == [
+        {"key": "kip.dev/test", "value": "gc", "effect": "NoSchedule"}
+    ]
+    assert "registerWithTaints" not in node()._kubelet_config(node.pki)
+
+
+def test_node_has_room_for_as_many_pods_as_asked_for(node):
+    assert node(max_pods=3)._kubelet_config(node.pki)["maxPods"] == 3
+    assert "maxPods" not in node()._kubelet_config(node.pki)
+
+
+def test_a_number_of_nodes_leaves_reserved_ones_as_they_are(layout, mocker):
+    cluster = Cluster(layout)
+    remove = mocker.patch.object(cluster, "_remove")
+    dead = Node("gc", 3, stopped=True, reserved="gc")
+    extra = Node("extra", 4)
+    state = State(103, [Node("node1", 1, stopped=True), dead, extra])
+    cluster._resize(state, 1)
+    remove.assert_called_once_with(state, extra)
+    assert [node.stopped for node in state.nodes] == [False, True, False]
 
 
 def test_runtime_keeps_its_things_where_they_can_be_cleaned_up(node, layout):
