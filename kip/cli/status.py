@@ -1,6 +1,7 @@
 """`kip status`."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import click
 
@@ -62,7 +63,8 @@ def _read(namespace: str, name: str, kubeconfig: str, context: str) -> Matrix:
         )
     labels = found["spec"]["selector"].get("matchLabels") or {}
     selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-    return read_matrix(found, cluster.list_all(Selection(PODS, namespace, labels=selector)).items)
+    pods = cluster.list_all(Selection(PODS, namespace, labels=selector)).items
+    return read_matrix(found, pods, now=datetime.now(UTC))
 
 
 def _print(matrix: Matrix) -> None:

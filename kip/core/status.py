@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -13,6 +14,14 @@ API_VERSION = "kip.dev/v1alpha1"
 
 STARTING = {"ContainerCreating", "PodInitializing", ""}
 """Waiting reasons that mean no trouble; every other one is a failure in the kubelet's own words."""
+
+
+NODE_NOT_READY = "NodeNotReady"
+"""Kubernetes' own word for a node whose kubelet is not heard of."""
+
+KUBELET_SILENT = "KubeletSilent"
+SILENT_AFTER = timedelta(seconds=30)
+"""A kubelet that is well takes up a pod within a second or two, also one that is busy with many."""
 
 
 class State(StrEnum):
@@ -33,8 +42,9 @@ RANK = [State.CACHED, State.PULLING, State.FAILED, State.WAITING, State.ABSENT]
 class Cell:
     """One image on one node.
 
-    `reason` and `message` are the kubelet's or the scheduler's, `digest` the image ID that the runtime gave
-    ("" until the image is there).
+    `reason` and `message` are the kubelet's or the scheduler's; where the kubelet is not heard of the reason
+    is NODE_NOT_READY or KUBELET_SILENT. `digest` is the image ID that the runtime gave ("" until the image is
+    there).
     """
 
     node: str
@@ -71,25 +81,34 @@ class Matrix:
         return counts
 
 
-def read_matrix(daemonset: Manifest, pods: Iterable[Manifest]) -> Matrix:
-    """Make the matrix of a cache from its DaemonSet and its pods.
+def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime | None = None) -> Matrix:
+    """Make the matrix of a cache from its DaemonSet and its pods; without `now` no kubelet is called silent.
 
     A pod that is being deleted counts for nothing: its pins go with it, and its node may be selected no more.
+    But on a node that is not heard of nothing ends it, and the DaemonSet counts that node no more: there it
+    is the only sign of the node, and stands for it.
     """
     metadata = daemonset["metadata"]
     wanted = [(item["name"], item["image"]) for item in daemonset["spec"]["template"]["spec"]["containers"]]
     by_node: dict[str, list[Manifest]] = {}
+    lost: dict[str, list[Manifest]] = {}
     for pod in pods:
-        if _is_of(pod, metadata["uid"]) and not pod["metadata"].get("deletionTimestamp"):
+        if not _is_of(pod, metadata["uid"]):
+            continue
+        if _is_on_lost_node(pod):
+            lost.setdefault(node_of(pod), []).append(pod)
+        if not pod["metadata"].get("deletionTimestamp"):
             by_node.setdefault(node_of(pod), []).append(pod)
+    by_node = lost | by_node
     nodes = tuple(sorted(by_node))
+    cells = (_cell(node, name, image, by_node[node], now) for name, image in wanted for node in nodes)
     return Matrix(
         namespace=metadata["namespace"],
         daemonset=metadata["name"],
         generation=metadata.get("generation", 0),
         progress=read_progress(daemonset),
         nodes=nodes,
-        cells=tuple(_cell(node, name, image, by_node[node]) for name, image in wanted for node in nodes),
+        cells=tuple(_uncertain(cell) if cell.node in lost else cell for cell in cells),
     )
 
 
@@ -144,13 +163,35 @@ def _is_of(pod: Manifest, uid: str) -> bool:
     return any(owner.get("uid") == uid for owner in owners)
 
 
-def _cell(node: str, name: str, image: str, pods: list[Manifest]) -> Cell:
-    cells = [cell for pod in pods for cell in _cells_of(node, name, image, pod)]
+def _cell(node: str, name: str, image: str, pods: list[Manifest], now: datetime | None) -> Cell:
+    cells = [cell for pod in pods for cell in _cells_of(node, name, image, pod, now)]
     absent = Cell(node, name, image, State.ABSENT)
-    return min(cells, key=lambda cell: RANK.index(cell.state), default=absent)
+    best = min(cells, key=lambda cell: RANK.index(cell.state), default=absent)
+    if best.state is State.WAITING and not best.reason:
+        # The pod before this one may know why it will not start either: a node with a full disk refuses each.
+        told = next((cell for cell in cells if cell.reason), best)
+        return replace(best, reason=told.reason, message=told.message)
+    return best
 
 
-def _cells_of(node: str, name: str, image: str, pod: Manifest) -> Iterable[Cell]:
+def _uncertain(cell: Cell) -> Cell:
+    """Return what is known of an image on a node that is not heard of."""
+    message = f"the node is not heard of; its last word on this image: {cell.state.value}"
+    return replace(cell, state=State.WAITING, reason=NODE_NOT_READY, message=message)
+
+
+def _is_on_lost_node(pod: Manifest) -> bool:
+    """Whether the pod was ready when its node was heard of for the last time.
+
+    The controller that watches over the nodes then takes the pod's readiness away, and no more than that. A
+    kubelet gives a reason, and never says that all containers are ready and the pod is not.
+    """
+    conditions = {found["type"]: found for found in (pod.get("status") or {}).get("conditions") or ()}
+    ready, containers = conditions.get("Ready", {}), conditions.get("ContainersReady", {})
+    return (ready.get("status"), containers.get("status")) == ("False", "True") and not ready.get("reason")
+
+
+def _cells_of(node: str, name: str, image: str, pod: Manifest, now: datetime | None) -> Iterable[Cell]:
     containers = [item["name"] for item in pod["spec"]["containers"] if item["image"] == image]
     if not containers:
         return
@@ -164,7 +205,8 @@ def _cells_of(node: str, name: str, image: str, pod: Manifest) -> Iterable[Cell]
         if found["name"] in containers:
             yield _cell_of(node, name, image, found, is_next=found["name"] == _being_pulled(pod))
     if not statuses:
-        yield Cell(node, name, image, State.WAITING)
+        reason, message = _silence(status, now)
+        yield Cell(node, name, image, State.WAITING, reason, message)
 
 
 def _trouble_of_pod(status: Manifest) -> tuple[State, str, str] | None:
@@ -179,6 +221,18 @@ def _trouble_of_pod(status: Manifest) -> tuple[State, str, str] | None:
         if reason not in STARTING and not found.get("ready"):
             return State.FAILED, reason, f"init container {found['name']}: {message}".rstrip(": ")
     return None
+
+
+def _silence(status: Manifest, now: datetime | None) -> tuple[str, str]:
+    """Return what to say of a pod that was given to a node long ago, and that its kubelet never took up."""
+    given = [
+        datetime.fromisoformat(found["lastTransitionTime"])
+        for found in status.get("conditions") or ()
+        if found["type"] == "PodScheduled" and found["status"] == "True"
+    ]
+    if now and given and now - given[0] > SILENT_AFTER and not status.get("startTime"):
+        return KUBELET_SILENT, "the kubelet has not taken up the pod; it may be down"
+    return "", ""
 
 
 def _being_pulled(pod: Manifest) -> str:

@@ -1,5 +1,7 @@
 """The matrix of nodes and images, from pods as kubelets report them."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from samples import manifest, stored
 
@@ -152,9 +154,80 @@ def test_an_evicted_pod_is_absent():
     assert (cell.state, cell.reason) == (State.ABSENT, "Evicted")
 
 
+def test_the_pod_after_one_that_was_refused_is_waiting_for_the_same_reason():
+    refused = pod(phase="Failed", reason="Evicted", message="disk pressure", containerStatuses=None)
+    new = pod(initContainerStatuses=None, containerStatuses=None)
+    cell = read_matrix(cache(), [refused, new]).cells[0]
+    assert (cell.state, cell.reason, cell.message) == (State.WAITING, "Evicted", "disk pressure")
+
+
 def test_a_pod_that_the_kubelet_has_not_seen_is_waiting():
     found = pod(initContainerStatuses=None, containerStatuses=None)
     assert states(cache(), found) == [State.WAITING, State.WAITING]
+
+
+SCHEDULED_AT = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
+
+
+def condition(kind: str, status: str, **values: str) -> dict:
+    return {"type": kind, "status": status, "lastTransitionTime": "2026-11-21T08:00:00Z", **values}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "reason"), [(29, ""), (31, "KubeletSilent")], ids=["just now", "long ago"]
+)
+def test_a_kubelet_that_never_takes_up_a_pod_is_told(seconds, reason):
+    found = pod(
+        initContainerStatuses=None, containerStatuses=None, conditions=[condition("PodScheduled", "True")]
+    )
+    cells = read_matrix(cache(), [found], now=SCHEDULED_AT + timedelta(seconds=seconds)).cells
+    assert [(cell.state, cell.reason) for cell in cells] == [(State.WAITING, reason)] * 2
+
+
+def test_a_kubelet_that_has_taken_up_a_pod_is_not_silent():
+    found = pod(
+        initContainerStatuses=None,
+        containerStatuses=None,
+        conditions=[condition("PodScheduled", "True")],
+        startTime="2026-11-21T08:00:01Z",
+    )
+    cells = read_matrix(cache(), [found], now=SCHEDULED_AT + timedelta(hours=1)).cells
+    assert {cell.reason for cell in cells} == {""}
+
+
+LOST = [condition("Ready", "False"), condition("ContainersReady", "True")]
+
+
+def test_what_a_lost_node_said_last_is_not_certain():
+    (cell, _) = read_matrix(cache(), [pod(conditions=LOST)]).cells
+    assert (cell.state, cell.reason, cell.digest) == (State.WAITING, "NodeNotReady", DIGEST)
+    assert cell.message == "the node is not heard of; its last word on this image: cached"
+
+
+def test_a_lost_node_that_never_ends_its_pod_is_told():
+    stuck = pod("node2", images="tools=registry.example/tools:1.4.2", states=(RUNNING,), conditions=LOST)
+    stuck["metadata"]["deletionTimestamp"] = "2026-11-21T08:00:00Z"
+    matrix = read_matrix(cache(nodes=1), [pod("node1"), stuck])
+    assert [(cell.reason, cell.message[-6:]) for cell in matrix.cells if cell.node == "node2"] == [
+        ("NodeNotReady", "cached"),
+        ("NodeNotReady", "absent"),
+    ]
+    assert not matrix.complete
+
+
+def test_a_lost_node_is_told_for_images_of_a_pod_that_it_never_saw():
+    old = pod(images="tools=registry.example/tools:1.4.2", states=(RUNNING,), conditions=LOST)
+    new = pod(initContainerStatuses=None, containerStatuses=None)
+    assert [cell.reason for cell in read_matrix(cache(), [new, old]).cells] == ["NodeNotReady"] * 2
+
+
+def test_a_pod_that_its_kubelet_calls_unready_is_on_no_lost_node():
+    conditions = [
+        condition("Ready", "False", reason="ContainersNotReady"),
+        condition("ContainersReady", "False", reason="ContainersNotReady"),
+    ]
+    found = pod(states=(RUNNING, waiting("ErrImagePull")), conditions=conditions)
+    assert states(cache(), found) == [State.CACHED, State.FAILED]
 
 
 def test_during_a_roll_the_better_of_two_pods_counts():
@@ -207,6 +280,7 @@ def test_cells_stand_in_the_order_of_the_list_and_of_the_nodes():
             False,
             id="a node that is left makes up for none",
         ),
+        pytest.param(cache(), [pod(conditions=LOST)], False, id="a node that is not heard of"),
         pytest.param(cache(generation=2), [pod()], False, id="the status speaks of an older list"),
         pytest.param(cache(nodes=0), [], False, id="no node matches"),
         pytest.param(cache(), [pod(states=(RUNNING, waiting("ErrImagePull")))], False, id="a fault"),
