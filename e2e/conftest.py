@@ -3,8 +3,10 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
+from imagegc import ImageGc, full_disk
 from realcluster import (
     KIP_RULES,
     UPSTREAM_RULES,
@@ -41,6 +43,31 @@ def cluster():
         )
         os.environ[key] = shown.stdout
     hack("image", "push")
+
+
+def pytest_collection_modifyitems(items):
+    """Put last what waits for something that goes on beside the other tests."""
+    items.sort(key=_goes_on_beside)
+
+
+def _goes_on_beside(item) -> bool:
+    return "image_gc" in getattr(item, "fixturenames", ())
+
+
+@pytest.fixture(scope="session")
+def image_gc(cluster) -> Iterator[ImageGc]:
+    """A node with a full disk, minutes before its kubelet collects images."""
+    with full_disk() as found:
+        yield found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def beside(request, cluster):
+    """Begin before the first test what takes minutes; the tests that look at it come last."""
+    if os.environ.get("KIP_E2E_CLUSTER") != "kind" and any(map(_goes_on_beside, request.session.items)):
+        # Those tests tell if it fails; the others go on.
+        with suppress(AssertionError, OSError):
+            request.getfixturevalue("image_gc")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from realcluster import apply, eventually, get, hack, kubectl, registry
+from realcluster import apply, container, eventually, get, hack, kubectl, pod, registry
 
 pytestmark = [
     pytest.mark.timeout(180),
@@ -14,36 +14,6 @@ pytestmark = [
         os.environ.get("KIP_E2E_CLUSTER") == "kind", reason="these are promises of hack/cluster, not of kind"
     ),
 ]
-SECURE = {
-    "runAsNonRoot": True,
-    "runAsUser": 65535,
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
-
-
-def container(image: str, *arguments: str, policy: str = "IfNotPresent"):
-    return {
-        "name": "main",
-        "image": f"{registry()}/{image}",
-        "args": list(arguments),
-        "imagePullPolicy": policy,
-        "securityContext": SECURE,
-    }
-
-
-def pod(namespace: str, name: str, node: str, *containers, restart: str = "Always"):
-    """Put a pod on a node, past the scheduler."""
-    spec = {
-        "nodeName": node,
-        "containers": list(containers),
-        "restartPolicy": restart,
-        "terminationGracePeriodSeconds": 1,
-    }
-    apply(
-        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
-    )
 
 
 def ready(kind: str, name: str, namespace: str = "") -> bool:

@@ -4,7 +4,7 @@ import json
 import signal
 
 import pytest
-from realcluster import KIP_RULES, UPSTREAM_RULES, apply, eventually, get, hack, kubectl, registry
+from realcluster import KIP_RULES, UPSTREAM_RULES, apply, eventually, get, hack, kubectl, nodes, registry
 from upstream import upstream_cache
 
 NAME = "kubernetes-image-puller"
@@ -59,8 +59,7 @@ def test_every_image_runs_on_every_node(namespace, deployment, keeper, rules, im
         for status in pod["status"]["containerStatuses"]
         if "running" in status["state"]
     }
-    nodes = [node["metadata"]["name"] for node in get("nodes")]
-    assert running == {(node, name) for node in nodes for name in some}
+    assert running == {(node, name) for node in nodes() for name in some}
 
 
 def test_a_cache_as_wanted_is_not_touched_again(namespace, deployment, keeper, rules, images):
@@ -200,9 +199,9 @@ def test_an_image_that_does_not_exist_hinders_no_other(namespace, deployment, ke
     first, second, *_ = images
     listed = f"gone={registry()}/demo/gone:1.0.0;{written(images, first, second)}"
     with keeper(rules, IMAGES=listed, DEPLOYMENT_NAME=deployment):
-        nodes = len(get("nodes"))
+        everywhere = sorted([first, second] * len(nodes()))
         assert eventually(
-            lambda: sorted(running(namespace)) == sorted([first, second] * nodes),
+            lambda: sorted(running(namespace)) == everywhere,
             "the good images on all nodes",
         )
 

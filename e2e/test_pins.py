@@ -5,6 +5,7 @@ import signal
 from itertools import groupby
 
 import pytest
+import realcluster
 from images import ILLS, fresh_image, ill_image, move_tag, moving_image
 from killed import reconcile_until_killed
 from pins import witness
@@ -36,7 +37,7 @@ def images() -> dict[str, str]:
 
 @pytest.fixture
 def nodes() -> list[str]:
-    return [node["metadata"]["name"] for node in get("nodes")]
+    return realcluster.nodes()
 
 
 @pytest.fixture

@@ -28,10 +28,11 @@ fi
 export KIP_E2E_CLUSTER
 
 if [ "$KIP_E2E_CLUSTER" = kind ]; then
-  # The demo and the tests of hack/cluster itself look into nodes of hack/cluster.
+  # The demo and these tests look into nodes of hack/cluster, and change them.
   eval "$(hack/kind up)"
   down=(hack/kind down)
-  set -- --ignore=e2e/test_demo.py --ignore=e2e/test_cluster.py "$@"
+  set -- --ignore=e2e/test_demo.py --ignore=e2e/test_cluster.py \
+    --ignore=e2e/test_image_gc.py --ignore=e2e/test_node_faults.py "$@"
 else
   # Here, and not first in a fixture, as building takes minutes and says how far it is.
   hack/cluster up

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +16,11 @@ from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 import yaml
+from localcluster.layout import RESERVED, Layout
+from localcluster.process import Processes
 
 TOP = Path(__file__).resolve().parents[2]
+CONFIGMAP = "k8s-image-puller"
 KIP = TOP / ".venv/bin/kip"
 LOGS = TOP / "e2e/logs"
 MANIFESTS = TOP / "deploy/kubernetes/kip.yaml"
@@ -37,6 +40,15 @@ KIP_RULES = next(
     if document["kind"] == "Role"
 )
 """kip's own Role, as deploy/kubernetes grants it."""
+
+SECURE = {
+    "runAsNonRoot": True,
+    "runAsUser": 65535,
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""What Pod Security `restricted` asks of a container."""
 
 T = TypeVar("T")
 _pause = threading.Event()
@@ -86,19 +98,104 @@ def apply(*documents: dict[str, Any]) -> None:
     kubectl("apply", "-f", "-", text=yaml.safe_dump_all(documents))
 
 
-def eventually(look: Callable[[], T], what: str, *, seconds: float = 60) -> T:
+def eventually(look: Callable[[], T], what: str, *, seconds: float = 60, pause: float = 0.2) -> T:
     """Look again and again until the result is true, and return it; say `what` was missing if it never is."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}")
-        _pause.wait(0.2)
+            raise AssertionError(f"not within {seconds:.0f} s: {what}")
+        _pause.wait(pause)
     return found
+
+
+def nodes() -> list[str]:
+    """Return the names of the nodes that caches are on, which are all but those reserved for one test."""
+    return [node["metadata"]["name"] for node in get("nodes", labels=f"!{RESERVED}")]
+
+
+def images_on(node: str) -> set[str]:
+    """Return the names of the images that the node's runtime has, says the runtime."""
+    return {image["name"] for image in json.loads(hack("cluster", "image", "ls", node, "-o", "json"))}
+
+
+def running_containers(namespace: str) -> set[tuple[str, str]]:
+    """Return node and name of the containers of cache pods that run, say the kubelets."""
+    return {
+        (found["spec"]["nodeName"], status["name"])
+        for found in get("pods", namespace=namespace, labels="app.kubernetes.io/name=image-puller")
+        for status in found["status"].get("containerStatuses", ())
+        if "running" in status["state"]
+    }
+
+
+def kubelet_of(node: str) -> int:
+    """Return the id of the kubelet's process, 0 if it does not run."""
+    return Processes(Layout()).pid(f"{node}-kubelet")
+
+
+def new_namespace(name: str) -> str:
+    """Make a namespace that enforces Pod Security `restricted`."""
+    kubectl("create", "namespace", name)
+    kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    return name
+
+
+def write_list(namespace: str, images: dict[str, str]) -> None:
+    """Write the image list, name to reference, into the ConfigMap that CONFIGMAP of a keeper names."""
+    data = {"IMAGES": ";".join(f"{name}={image}" for name, image in images.items())}
+    metadata = {"name": CONFIGMAP, "namespace": namespace}
+    apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+
+
+def keep_logs(namespace: str) -> None:
+    """Write down what the API server knows about the namespace, and say where."""
+    folder = LOGS / namespace
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, arguments in {
+        "objects.yaml": ("get", "daemonsets,deployments,pods,configmaps", "-o", "yaml"),
+        "events.txt": ("get", "events", "--sort-by=.lastTimestamp"),
+        "pods.txt": ("describe", "pods"),
+    }.items():
+        (folder / name).write_text(kubectl("-n", namespace, *arguments, check=False), "utf-8")
+    (folder / "nodes.txt").write_text(command("kubectl", "describe", "nodes", check=False), "utf-8")
+    print(f"\nlogs of the failed test: {folder.relative_to(TOP)}")
 
 
 def registry() -> str:
     """Return the host and port under which nodes, pods and this machine know the registry."""
     return os.environ["REGISTRY"]
+
+
+def container(image: str, *arguments: str, policy: str = "IfNotPresent") -> dict[str, Any]:
+    """Return a container of an image of the cluster's registry, as a pod names it."""
+    return {
+        "name": "main",
+        "image": f"{registry()}/{image}",
+        "args": list(arguments),
+        "imagePullPolicy": policy,
+        "securityContext": SECURE,
+    }
+
+
+def pod(
+    namespace: str,
+    name: str,
+    node: str,
+    *containers: dict[str, Any],
+    restart: str = "Always",
+    tolerations: Sequence[dict[str, str]] = (),
+) -> None:
+    """Put a pod on a node, past the scheduler."""
+    spec = {
+        "nodeName": node,
+        "containers": list(containers),
+        "restartPolicy": restart,
+        "terminationGracePeriodSeconds": 1,
+        "tolerations": list(tolerations),
+    }
+    apply(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+    )
 
 
 def kubeconfig_for(namespace: str, rules: list[dict[str, Any]], folder: Path) -> Path:
@@ -185,9 +282,7 @@ def namespace_for(node: Any) -> Iterator[str]:
     words = re.sub(r"[^a-z0-9]+", "-", node.name.lower()).removeprefix("test-")
     # A namespace takes a while to go, so that a second run needs another name.
     name = f"{words[:40].strip('-')}-{uuid4().hex[:4]}"
-    kubectl("create", "namespace", name)
-    kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
-    yield name
+    yield new_namespace(name)
     if getattr(node, "failed", False):
         keep_logs(name)
     kubectl("delete", "namespace", name, "--wait=false")
@@ -208,17 +303,3 @@ def make_keeper(namespace: str, rules: list[dict[str, Any]], folder: Path, value
     values = {"KIP_IMAGE": f"{os.environ['REGISTRY']}/kip-sleep:dev", **values}
     logfile = logs / f"keeper-{len(list(logs.glob('keeper-*'))) + 1}.log"
     return Keeper(namespace, kubeconfig, logfile, values)
-
-
-def keep_logs(namespace: str) -> None:
-    """Write down what the API server knows about the namespace, and say where."""
-    folder = LOGS / namespace
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, arguments in {
-        "objects.yaml": ("get", "daemonsets,deployments,pods,configmaps", "-o", "yaml"),
-        "events.txt": ("get", "events", "--sort-by=.lastTimestamp"),
-        "pods.txt": ("describe", "pods"),
-    }.items():
-        (folder / name).write_text(kubectl("-n", namespace, *arguments, check=False), "utf-8")
-    (folder / "nodes.txt").write_text(command("kubectl", "describe", "nodes", check=False), "utf-8")
-    print(f"\nlogs of the failed test: {folder.relative_to(TOP)}")
