@@ -79,12 +79,10 @@ def pace(wanted: Wanted, observed: Observed, waited: Waited) -> Pace:
         return usual
     progress = read_progress(found)
     base = count_of(wanted.budget, progress.wanted)
-    if makes_room(found, observed, waited):
-        unready = progress.wanted - progress.ready
-        return Pace("0", "100%" if usual.surge == "100%" else str(min(base + unready, progress.wanted)))
+    one_for_one = makes_room(found, observed, waited)
     if base >= progress.wanted:
-        return usual
-    before = _surge_of(found, progress.wanted) or base
+        return Pace("0", usual.surge) if one_for_one else usual
+    before = _allowed(found, progress.wanted) or base
     raised = before
     if observed.pods is not None:
         stalled = stalled_nodes(observed.pods, found["metadata"]["uid"], fingerprint_of(found))
@@ -92,7 +90,8 @@ def pace(wanted: Wanted, observed: Observed, waited: Waited) -> Pace:
     elif waited(("stalled", found["metadata"]["uid"], before, progress.updated)) >= STALL_PATIENCE:
         raised = before + base
     raised = min(max(raised, before), progress.wanted)
-    return usual if raised <= base else Pace(str(raised))
+    now = usual.surge if raised <= base else str(raised)
+    return Pace("0", now) if one_for_one else Pace(now)
 
 
 def makes_room(found: Manifest, observed: Observed, waited: Waited) -> bool:
@@ -112,7 +111,8 @@ def makes_room(found: Manifest, observed: Observed, waited: Waited) -> bool:
 def exchanges_one_for_one(daemonset: Manifest) -> bool:
     """Whether the controller takes an old pod away before it makes the new one."""
     strategy = daemonset["spec"].get("updateStrategy", {})
-    return strategy.get("type") == "RollingUpdate" and _surge_of(daemonset, 1) == 0
+    surge = (strategy.get("rollingUpdate") or {}).get("maxSurge", 0)
+    return strategy.get("type") == "RollingUpdate" and surge in {0, "0%"}
 
 
 def at_pace(target: Target, chosen: Pace) -> Target:
@@ -132,9 +132,10 @@ def _value(text: str) -> int | str:
     return text if text.endswith("%") else int(text)
 
 
-def _surge_of(found: Manifest, nodes: int) -> int:
-    value = (found["spec"].get("updateStrategy", {}).get("rollingUpdate") or {}).get("maxSurge", 0)
-    return count_of(str(value), nodes)
+def _allowed(found: Manifest, nodes: int) -> int:
+    """Return how many nodes may change at a time by the strategy as it is."""
+    rolling = found["spec"].get("updateStrategy", {}).get("rollingUpdate") or {}
+    return max(count_of(str(rolling.get(key, 0)), nodes) for key in ("maxSurge", "maxUnavailable"))
 
 
 def _holders_stand(found: Manifest, waited: Waited) -> bool:

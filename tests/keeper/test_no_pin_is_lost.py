@@ -29,6 +29,7 @@ UPSTREAMS = Rights(
 )
 RIGHTS = {"kip's": EVERYTHING, "upstream's": UPSTREAMS}
 GOOD = ["a", "b", "c", "d"]
+YOUNG = 2
 EPOCH = datetime(2026, 11, 21, 8, tzinfo=UTC)
 
 
@@ -48,7 +49,7 @@ class World:
     kill_after: int = -1
     keeper: Reconciler | None = None
     busy: bool = False
-    _held: set = field(default_factory=set)
+    _since: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.cluster.watcher = self.witness
@@ -68,14 +69,15 @@ class World:
         return {image(name) for name in self.names} - self.returning
 
     def witness(self) -> None:
+        """Note what was let go of. A pin of a second or two may: its pod is still being filled."""
         cache = self.cluster.daemonset(self.values.get("DAEMONSET_NAME", "kubernetes-image-puller"))
         self.returning -= images_of(cache) if cache else set()
-        wanted, pins = self.wanted(), self.cluster.pins()
+        wanted, pins, now = self.wanted(), self.cluster.pins(), self.cluster.time
         held = {(node, item) for node, images in pins.items() for item in images & wanted}
-        gone = {key for key in self._held - held if key[1] in wanted}
-        if gone:
-            self.lost.append((self.cluster.time, sorted(gone)))
-        self._held = held
+        gone = {key for key, since in self._since.items() if key not in held and now - since > YOUNG}
+        if lost := sorted(key for key in gone if key[1] in wanted):
+            self.lost.append((now, lost))
+        self._since = {key: self._since.get(key, now) for key in held}
 
     def now(self) -> datetime:
         return EPOCH + timedelta(seconds=self.cluster.time)
@@ -101,7 +103,7 @@ class World:
         """Change the settings. What was not wanted so far may be on its way out: it counts when listed."""
         self.returning |= {image(name) for name in set(names) - set(self.names)}
         self.names, self.values = names, {**self.values, **values}
-        self._held = {key for key in self._held if key[1] in self.wanted()}
+        self._since = {key: since for key, since in self._since.items() if key[1] in self.wanted()}
 
     def run(self, seconds: int) -> None:
         for _ in range(seconds):

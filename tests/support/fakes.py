@@ -41,7 +41,12 @@ class FakeCluster:
         self._rights, self._groups, self._count = rights, groups, 0
         for found in objects:
             metadata = found["metadata"]
-            self.objects[found["kind"], metadata["namespace"], metadata["name"]] = deepcopy(found)
+            seen = (
+                {"status": COMPLETE, **deepcopy(found)}
+                if found["kind"] == DAEMONSETS.kind
+                else deepcopy(found)
+            )
+            self.objects[found["kind"], metadata["namespace"], metadata["name"]] = seen
 
     @property
     def writes(self) -> list[str]:
