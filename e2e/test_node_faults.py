@@ -241,16 +241,14 @@ def test_a_node_full_of_pods_hinders_no_other(cache, crowd, frail):
     cache.reaches([frail], "stop-signal")
 
 
-@pytest.mark.xfail(reason="a DaemonSet that surges wants room for two pods", raises=AssertionError)
 def test_a_node_with_room_for_one_cache_pod_gets_the_edit_too(cache, frail):
-    passengers = [f"beside{number}" for number in range(MOST_PODS - 1)]
+    # One cache container asks for 10 MiB, so there is no room for the pod before and the pod after.
+    sleeper(cache.namespace, "hog", memory=f"{free_memory() - 5}Mi")
     try:
-        for name in passengers:
-            sleeper(cache.namespace, name)
         cache.edit("stop-signal")
-        cache.reaches([*nodes(), frail], "stop-signal", seconds=15)
+        cache.reaches([*nodes(), frail], "stop-signal")
     finally:
-        end(cache.namespace, *passengers)
+        end(cache.namespace, "hog")
 
 
 def test_a_node_that_died_hinders_no_other(cache, frail):
@@ -282,5 +280,4 @@ def test_a_node_with_a_full_disk_hinders_no_other(cache, frail):
         cache.tells(frail, "stop-signal", "DiskPressure")
         refused = len(pods_on_frail())
     cache.reaches([frail], "stop-signal", seconds=90)
-    if refused > MOST_REFUSED:
-        pytest.xfail(f"{refused} refused pods: a DaemonSet that surges makes new ones without a pause")
+    assert refused < MOST_REFUSED  # a DaemonSet that surges makes a new one each second, without a pause

@@ -19,7 +19,7 @@ class CachePod:
     template that it was made from ("" for none of kip's), `pins` the images whose containers run in it.
     `settled`: nothing is being pulled or started, each container runs or has failed. `started`: its kubelet
     knows it. `homeless`: it finds no place on its node; `squeezed`: because cpu or memory is short there.
-    `silent`: its node has ceased to report.
+    `silent`: its node has ceased to report. `refused`: the kubelet did not take it, or has evicted it.
     """
 
     node: str
@@ -32,6 +32,7 @@ class CachePod:
     homeless: bool
     squeezed: bool
     silent: bool
+    refused: bool
     pins: frozenset[str]
 
 
@@ -61,6 +62,7 @@ def _read(pod: Manifest, shared: dict[frozenset[str], frozenset[str]]) -> CacheP
         squeezed="Insufficient" in scheduling.get("message", ""),
         # When a node stops reporting, the control plane takes Ready away, but nobody changes the containers.
         silent=not ready and bool(containers) and all(item.get("ready") for item in containers),
+        refused=status.get("phase") == "Failed",
         pins=shared.setdefault(pins, pins),
     )
 

@@ -87,6 +87,12 @@ def squeezed_nodes(pods: Iterable[CachePod], cache: str, template: str) -> set[s
     return {pod.node for pod in newest} & outdated_nodes(own, cache, template)
 
 
+def flooded_nodes(pods: Iterable[CachePod], cache: str, at_least: int) -> set[str]:
+    """Return the nodes on which the kubelet has refused so many pods of the cache that are still there."""
+    groups = _by_node(pod for pod in pods if pod.owner == cache and pod.refused)
+    return {node for node, group in groups.items() if len(group) >= at_least}
+
+
 def homeless_nodes(pods: Iterable[CachePod], cache: str) -> set[str]:
     """Return the nodes on which a pod of the cache finds no place."""
     return {pod.node for pod in pods if pod.owner == cache and pod.homeless}

@@ -22,16 +22,10 @@ the newer one is gone for good, the older one goes on.
 """
 
 
-def needs_pods(wanted: Wanted, observed: Observed) -> bool:
+def needs_pods(observed: Observed) -> bool:
     """Whether the plan depends on which images the cache pods hold, so that it is worth a list of them."""
     found = observed.daemonset
-    if found is None:
-        return False
-    if observed.others:
-        return True
-    if _rolls(wanted.cache, found):
-        return not rolling.is_complete(found)
-    return not rolling.is_rolled(found)
+    return found is not None and (bool(observed.others) or not rolling.is_complete(found))
 
 
 def make_plan(wanted: Wanted, observed: Observed, waited: Waited) -> Plan:

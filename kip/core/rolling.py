@@ -6,14 +6,16 @@ Ready than the limit allows. A node whose newest pod waits for a cure (an image 
 use up the limit for ever: it is raised by the number of such nodes, which rolls nothing again.
 
 A node that has no room for a second cache pod would keep the old one for ever. Under a net, which needs no
-room, such nodes exchange one for one (maxUnavailable instead of maxSurge).
+room, such nodes exchange one for one (maxUnavailable instead of maxSurge). So does everything while a kubelet
+refuses pods, because its disk is full for example: with maxSurge the controller would make new ones for that
+node without any pause (kubernetes/kubernetes#124388).
 """
 
 from dataclasses import dataclass
 from math import ceil
 
 from kip.core.compare import differences
-from kip.core.pins import outdated_nodes, squeezed_nodes, stalled_nodes
+from kip.core.pins import flooded_nodes, outdated_nodes, squeezed_nodes, stalled_nodes
 from kip.core.progress import read_progress
 from kip.core.stand_ins import fingerprint_of
 from kip.core.steps import Manifest, Observed, Target, Waited, Wanted
@@ -23,6 +25,9 @@ HOLDER_PATIENCE = 20.0
 
 STALL_PATIENCE = 300.0
 """Seconds without one more node done, after which a rollout counts as stalled if pods may not be read."""
+
+FLOOD = 3
+"""Pods that a kubelet has refused, one after the other, before the controller is slowed down."""
 
 ROOM_PATIENCE = 5.0
 """Seconds that the scheduler may need for a cache pod before its node counts as full."""
@@ -75,11 +80,13 @@ def pace(wanted: Wanted, observed: Observed, waited: Waited) -> Pace:
     """Return at what pace the controller is to exchange the pods now."""
     found = observed.daemonset
     usual = Pace(wanted.budget)
-    if found is None or fingerprint_of(found) != fingerprint_of(wanted.cache.manifest) or is_rolled(found):
+    if found is None or fingerprint_of(found) != fingerprint_of(wanted.cache.manifest) or is_complete(found):
         return usual
     progress = read_progress(found)
     base = count_of(wanted.budget, progress.wanted)
-    one_for_one = makes_room(found, observed, waited)
+    one_for_one = is_flooded(found, observed) or makes_room(found, observed, waited)
+    if is_rolled(found):
+        return Pace("0", usual.surge) if one_for_one else usual
     if base >= progress.wanted:
         return Pace("0", usual.surge) if one_for_one else usual
     before = _allowed(found, progress.wanted) or base
@@ -113,6 +120,12 @@ def exchanges_one_for_one(daemonset: Manifest) -> bool:
     strategy = daemonset["spec"].get("updateStrategy", {})
     surge = (strategy.get("rollingUpdate") or {}).get("maxSurge", 0)
     return strategy.get("type") == "RollingUpdate" and surge in {0, "0%"}
+
+
+def is_flooded(found: Manifest, observed: Observed) -> bool:
+    """Whether a kubelet refuses pod after pod; once noticed, until the last of them is gone."""
+    at_least = 1 if exchanges_one_for_one(found) else FLOOD
+    return bool(flooded_nodes(observed.pods or (), found["metadata"]["uid"], at_least))
 
 
 def at_pace(target: Target, chosen: Pace) -> Target:

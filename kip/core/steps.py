@@ -110,10 +110,12 @@ class Plan:
     """The steps, in order; none and nothing `pending` means that everything is as it should be.
 
     `pending` says what has to happen in the cluster before the next step; it is to be looked at again soon.
+    `incomplete`: nothing is to be done, but not all cache pods are well; worth a look now and then.
     """
 
     steps: tuple[Step, ...] = ()
     pending: str = ""
+    incomplete: bool = False
 
     @property
     def summary(self) -> str:

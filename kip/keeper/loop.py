@@ -26,6 +26,8 @@ TICK_SECONDS = 5.0
 
 LOOK_AGAIN_SECONDS = 1.0
 LOOK_AGAIN_AT_LEAST_SECONDS = 30.0
+SHARE_OF_TIME = 20.0
+"""The pause after a look is so many times as long as the look: a list of thousands of pods is dear."""
 
 EAGER_SECONDS = 5.0
 """After a failure a change is looked at before its retry, as it may be the cure; but only so often."""
@@ -171,10 +173,10 @@ class Loop:
         now = self.clock()
         if plan.pending != self._pending:
             self._pending, self._pending_since = plan.pending, now
-        if plan.steps or plan.pending:
+        if plan.steps or plan.pending or plan.incomplete:
             waiting = 0.0 if plan.steps else now - self._pending_since
             pause = min(max(LOOK_AGAIN_SECONDS, waiting / 10), LOOK_AGAIN_AT_LEAST_SECONDS)
-            self._wake_in(max(pause, duration * 5), "progress")
+            self._wake_in(max(pause, duration * SHARE_OF_TIME), "progress")
 
     def _wake_in(self, seconds: float, reason: str) -> None:
         """Wake once, in whole seconds; a reason that waits already is put off."""

@@ -48,13 +48,19 @@ def read_configmap(cluster: Cluster, namespace: str, name: str) -> dict[str, str
     return dict(found.get("data") or {})
 
 
-def read_deployment(cluster: Cluster, namespace: str, name: str) -> Deployment | None:
-    """Return our Deployment, None when there is none, none is named, or it may not be read."""
+def read_deployment(cluster: Cluster, namespace: str, name: str, rights: Rights) -> Deployment | None:
+    """Return our Deployment, None when there is none, none is named, or it may not be read.
+
+    A 403 in spite of the right to read it (an API server that is just starting) is raised: without its owner
+    the cache would look like somebody else's.
+    """
     if not name:
         return None
     try:
         found = cluster.get(DEPLOYMENTS, namespace, name)
     except Forbidden:
+        if rights.allow("get", "deployments", group="apps", name=name):
+            raise
         return None  # without an owner the cache still works; it only has to be deleted by hand
     if found is None:
         return None
@@ -69,7 +75,7 @@ def observe(cluster: Cluster, settings: Settings, rights: Rights, former: Iterab
     """
     namespace, name = settings.namespace, settings.daemonset_name
     daemonsets = _read_daemonsets(cluster, namespace, name, rights)
-    deployment = read_deployment(cluster, namespace, settings.deployment_name)
+    deployment = read_deployment(cluster, namespace, settings.deployment_name, rights)
     owner = deployment.owner if deployment else None
     names = {place.name for place in former if place.namespace == namespace}
     others = _others(daemonsets, Place(namespace, name), owner, names)
@@ -81,7 +87,7 @@ def observe_former(
     cluster: Cluster, settings: Settings, namespace: str, rights: Rights, former: Iterable[Place]
 ) -> tuple[Manifest, ...]:
     """Return what is left of our cache in a namespace where it no longer belongs."""
-    deployment = read_deployment(cluster, namespace, settings.deployment_name)
+    deployment = read_deployment(cluster, namespace, settings.deployment_name, rights)
     owner = deployment.owner if deployment else None
     names = {place.name for place in former if place.namespace == namespace}
     daemonsets = _read_daemonsets(cluster, namespace, "", rights)

@@ -116,7 +116,7 @@ class Reconciler:
             observed = replace(observed, others=observed.others + left)
         observed = replace(observed, net_refused=self._net_refused, started=self._started)
         wanted = self._wanted(settings, observed)
-        if needs_pods(wanted, observed) and rights.allow("list", "pods"):
+        if needs_pods(observed) and rights.allow("list", "pods"):
             places = {settings.namespace, *(other["metadata"]["namespace"] for other in observed.others)}
             observed = replace(observed, pods=read_pods(self.cluster, places))
         return observed, make_plan(wanted, observed, self._waits)

@@ -110,10 +110,11 @@ def farewell(cluster: Cluster, settings: Settings | None, leadership: Leadership
     if not leadership.holding:
         return f"left to {leadership.holder or 'the keeper that holds the lease'}"
     try:
-        deployment = read_deployment(cluster, settings.namespace, settings.deployment_name)
+        rights = cluster.rights(settings.namespace)
+        deployment = read_deployment(cluster, settings.namespace, settings.deployment_name, rights)
         if deployment is None or not deployment.scaled_to_zero:
             return "kept"
-        observed = observe(cluster, settings, cluster.rights(settings.namespace))
+        observed = observe(cluster, settings, rights)
         found = observed.daemonset
         ours = [found] if found and not stranger(found, observed.owner) else []
         for daemonset in [*ours, *observed.others]:

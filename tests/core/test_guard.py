@@ -155,7 +155,7 @@ def test_without_patch_a_net_remembers_the_selector_of_upstream():
     [
         (None, (), False),
         (cache(NEW, COMPLETE), (), False),
-        (cache(NEW), (), False),
+        (cache(NEW), (), True),
         (cache(OLD, COMPLETE), (), False),
         (cache(OLD), (), True),
         (cache(NEW, COMPLETE), (net(),), True),
@@ -163,7 +163,7 @@ def test_without_patch_a_net_remembers_the_selector_of_upstream():
     ids=["no cache", "as wanted", "as wanted, filling", "to change, complete", "to change, filling", "a net"],
 )
 def test_pods_are_listed_only_when_the_plan_depends_on_them(found, others, asks):
-    assert needs_pods(Wanted(Target(NEW, NEW)), Observed(found, OWNER, PATCH, others)) is asks
+    assert needs_pods(Observed(found, OWNER, PATCH, others)) is asks
 
 
 # MAX_SURGE below 100 %
@@ -230,6 +230,34 @@ def test_raising_the_limit_makes_no_new_pods():
     pods = (pod(A, owner=uid(), template=fingerprint_of(NEW)),)
     (step,) = staged(limited(NEW, rolling), pods=pods).steps
     assert step.spec["template"] == NEW["spec"]["template"]
+
+
+REFUSED = tuple(pod(owner=uid(), node="n1", refused=True) for _ in range(3))
+ONE_FOR_ONE = {"maxSurge": 0, "maxUnavailable": "100%"}
+
+
+def test_while_a_kubelet_refuses_pod_after_pod_the_controller_does_not_surge():
+    (step,) = plan(cache(NEW), pods=REFUSED).steps
+    assert step.manifest["spec"]["updateStrategy"]["rollingUpdate"] == ONE_FOR_ONE
+
+
+def test_one_refused_pod_changes_nothing():
+    assert plan(cache(NEW), pods=REFUSED[:1]).steps == ()
+
+
+def slowed() -> dict:
+    found = cache(NEW)
+    found["spec"]["updateStrategy"]["rollingUpdate"] = dict(ONE_FOR_ONE)
+    return found
+
+
+def test_it_does_not_surge_until_the_last_refused_pod_is_gone():
+    assert plan(slowed(), pods=REFUSED[:1]).steps == ()
+
+
+def test_then_it_surges_again():
+    (step,) = plan(slowed(), pods=()).steps
+    assert step.manifest["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] == "100%"
 
 
 def test_after_the_rollout_the_limit_is_what_was_set():

@@ -46,10 +46,17 @@ def test_the_cache_belongs_to_our_deployment():
 
 
 def test_without_the_right_to_read_deployments_the_cache_has_no_owner():
-    cluster = FakeCluster(deployment())
+    cluster = FakeCluster(deployment(), rights=Rights())
     cluster.failures["get deployments"] = [Forbidden("no")]
     keeping(cluster).reconcile(settings(DEPLOYMENT_NAME="kubernetes-image-puller"))
     assert "ownerReferences" not in cluster.daemonset()["metadata"]
+
+
+def test_a_refusal_in_spite_of_that_right_does_not_cost_the_cache_its_owner():
+    cluster = FakeCluster(deployment())
+    cluster.failures["get deployments"] = [Forbidden("not yet")]
+    with pytest.raises(Forbidden):
+        keeping(cluster).reconcile(settings(DEPLOYMENT_NAME="kubernetes-image-puller"))
 
 
 def test_a_second_reconcile_writes_nothing():

@@ -81,5 +81,6 @@ def pod(*pins: str, node="n1", owner="cache", **values) -> CachePod:
         "homeless": False,
         "squeezed": False,
         "silent": False,
+        "refused": False,
     }
     return CachePod(node=node, owner=owner, pins=frozenset(pins), **{**given, **values})
