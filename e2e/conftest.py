@@ -1,7 +1,6 @@
 """The cluster for all e2e tests, and a namespace for each."""
 
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -11,10 +10,10 @@ from realcluster import (
     KIP_RULES,
     UPSTREAM_RULES,
     Keeper,
-    hack,
     make_deployment,
     make_keeper,
     namespace_for,
+    use_cluster,
 )
 
 
@@ -32,17 +31,7 @@ def cluster():
     """The local cluster of this checkout, brought up if it is not, with kip's images in its registry."""
     if os.environ.get("KIP_E2E_CLUSTER") == "kind":
         return  # run-e2e.sh made it, and exported how it is reached
-    hack("cluster", "up")
-    exports = hack("cluster", "env")
-    for key in ("KUBECONFIG", "REGISTRY", "PATH"):
-        shown = subprocess.run(
-            ["bash", "-c", f'eval "$1"; printf %s "${key}"', "bash", exports],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        os.environ[key] = shown.stdout
-    hack("image", "push")
+    use_cluster()
 
 
 def pytest_collection_modifyitems(items):

@@ -345,7 +345,7 @@ class _Handler(BaseHTTPRequestHandler):
             case None:
                 self._pass_on(request, body)
 
-    do_GET = do_PUT = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - http.server's names
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - http.server's names
 
     def _pass_on(self, request: Request, body: bytes) -> None:
         upstream = self.server.proxy.upstream()

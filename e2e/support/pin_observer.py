@@ -5,11 +5,17 @@ reads commands on its standard input, one JSON value per line, and answers each 
 
     {"want": ["registry/image:tag", ...]}     these images count from now on
     {"report": true}                          {"seconds": {image: {node: s}}, "pinned": {node: [image]}, ...}
+    {"died": "node1"}                         somebody ends this node with all its containers
+    {"revives": "node1"}                      and begins to start it again
 
 A node's image begins to count when it is pinned while it is wanted; from then on every moment counts in which
 no container of any pod on that node runs it, until it is wanted no more. A pod that is being deleted pins
 nothing, as its containers end at once. While a node is not Ready, and until its images are pinned again after
 that, nothing of it counts: without a kubelet nobody removes images either, and its clock says nothing.
+
+The API server learns late that a node has died, and when it is back its pods are at first reported as they
+were. So whoever kills a node tells it here: from then on nothing of it counts, and of the containers that ran
+on it none ever counts again.
 """
 
 import argparse
@@ -27,8 +33,10 @@ class Ledger:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._pods: dict[str, tuple[str, str, frozenset[str]]] = {}
+        self._pods: dict[str, tuple[str, str, dict[str, str]]] = {}
         self._down: set[str] = set()
+        self._dead: set[str] = set()
+        self._ended: set[str] = set()
         self._wanted: frozenset[str] = frozenset()
         self._counted: set[tuple[str, str]] = set()
         self._missing: dict[tuple[str, str], float] = {}
@@ -46,7 +54,18 @@ class Ledger:
         if event == "DELETED" or metadata.get("deletionTimestamp") or not node:
             self._pods.pop(metadata["uid"], None)
         else:
-            self._pods[metadata["uid"]] = node, metadata["namespace"], running_images(pod)
+            self._pods[metadata["uid"]] = node, metadata["namespace"], running_containers(pod)
+        self._settle()
+
+    def died(self, node: str) -> None:
+        """Count nothing of this node, whose containers have ended though nobody reports it."""
+        self._dead.add(node)
+        self._settle()
+
+    def revives(self, node: str) -> None:
+        """Count it again, once it is Ready and its images are pinned by new containers."""
+        self._bury()
+        self._dead.discard(node)
         self._settle()
 
     def relist(self, namespace: str, uids: set[str]) -> None:
@@ -88,15 +107,25 @@ class Ledger:
     def _pinned(self) -> set[tuple[str, str]]:
         return {
             (node, image)
-            for node, _, images in self._pods.values()
-            for image in images
-            if node not in self._down
+            for node, _, containers in self._pods.values()
+            for container, image in containers.items()
+            if node not in self._away and container not in self._ended
         }
 
+    @property
+    def _away(self) -> set[str]:
+        return self._down | self._dead
+
+    def _bury(self) -> None:
+        for node, _, containers in self._pods.values():
+            if node in self._dead:
+                self._ended |= containers.keys()
+
     def _settle(self) -> None:
+        self._bury()
         now, pinned = self._clock(), self._pinned()
         relevant = {
-            key for key in self._counted | pinned if key[1] in self._wanted and key[0] not in self._down
+            key for key in self._counted | pinned if key[1] in self._wanted and key[0] not in self._away
         }
         for key in [key for key in self._missing if key not in relevant or key in pinned]:
             since = self._missing.pop(key)
@@ -107,11 +136,13 @@ class Ledger:
             self._missing[key] = now
 
 
-def running_images(pod: dict[str, Any]) -> frozenset[str]:
-    """Return the images, as the pod's spec names them, whose containers run."""
+def running_containers(pod: dict[str, Any]) -> dict[str, str]:
+    """Return the containers that run, by their runtime's id, and the image as the pod's spec names it."""
     named = {item["name"]: item["image"] for item in pod["spec"]["containers"]}
     statuses = pod.get("status", {}).get("containerStatuses", ())
-    return frozenset(named[item["name"]] for item in statuses if "running" in item.get("state", {}))
+    return {
+        item["containerID"]: named[item["name"]] for item in statuses if "running" in item.get("state", {})
+    }
 
 
 def events(arguments: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -165,6 +196,10 @@ def main() -> None:
         with lock:
             if "want" in command:
                 ledger.want(frozenset(command["want"]))
+            if "died" in command:
+                ledger.died(command["died"])
+            if "revives" in command:
+                ledger.revives(command["revives"])
             answer = ledger.report()
         print(json.dumps(answer), flush=True)
 

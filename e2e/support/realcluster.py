@@ -161,6 +161,21 @@ def keep_logs(namespace: str) -> None:
     print(f"\nlogs of the failed test: {folder.relative_to(TOP)}")
 
 
+def use_cluster() -> None:
+    """Bring up the local cluster of this checkout, with kip's images; let commands use it."""
+    hack("cluster", "up")
+    exports = hack("cluster", "env")
+    for key in ("KUBECONFIG", "REGISTRY", "PATH"):
+        shown = subprocess.run(
+            ["bash", "-c", f'eval "$1"; printf %s "${key}"', "bash", exports],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        os.environ[key] = shown.stdout
+    hack("image", "push")
+
+
 def registry() -> str:
     """Return the host and port under which nodes, pods and this machine know the registry."""
     return os.environ["REGISTRY"]
@@ -220,10 +235,14 @@ def kubeconfig_for(namespace: str, rules: list[dict[str, Any]], folder: Path) ->
     del binding["rules"]
     apply(account, role, binding)
     config = yaml.safe_load(kubectl("config", "view", "--raw", "--minify"))
-    config["users"][0]["user"] = {"token": kubectl("-n", namespace, "create", "token", "keeper").strip()}
+    config["users"][0]["user"] = {"token": _token(namespace)}
     path = folder / "keeper.kubeconfig"
     path.write_text(yaml.safe_dump(config), "utf-8")
     return path
+
+
+def _token(namespace: str) -> str:
+    return kubectl("-n", namespace, "create", "token", "keeper", "--duration=24h").strip()
 
 
 @dataclass

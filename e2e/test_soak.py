@@ -1,0 +1,13 @@
+"""Minutes of edits, kills and outages, drawn by chance from a fixed seed: no node ever loses a pin."""
+
+import pytest
+from realcluster import TOP
+from soak import soak
+
+
+@pytest.mark.timeout(2400)  # 3 minutes of trouble, but peace may take long: a kubelet tries a pull again late
+@pytest.mark.parametrize(("rights", "minutes", "seed"), [("kip", 3, 1), ("upstream", 2, 2)])
+def test_no_pin_is_lost_whatever_happens(namespace, rights, minutes, seed):
+    report = soak(namespace, rights=rights, minutes=minutes, seed=seed, folder=TOP / "e2e/logs" / namespace)
+    assert report.gaps == []
+    assert report.problems == []
