@@ -19,7 +19,7 @@ MOST_GROWTH_KIB = 3072
 """From the median of a process' second quarter to that of its last. A leak of one object list a reconcile
 would be ten times that in some minutes."""
 
-MOST_REQUESTS = 600
+MOST_REQUESTS = 400
 """In any 60 seconds. While something goes on the keeper looks every second, at some ten requests each."""
 
 MINUTE = 60.0
