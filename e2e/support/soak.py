@@ -40,7 +40,19 @@ from realcluster import (
     use_cluster,
 )
 from soak_figures import Journal, Memory, Report, requests_of, table, worst_minute
-from soak_script import AT_FIRST, BY_HAND, MISSING, ByHand, Disturb, Edit, Event, Restart, write_script
+from soak_script import (
+    AT_FIRST,
+    BY_HAND,
+    GOOD_SLEEPER,
+    MISSING,
+    SLEEPER,
+    ByHand,
+    Disturb,
+    Edit,
+    Event,
+    Restart,
+    write_script,
+)
 
 NAME = "kubernetes-image-puller"
 CONFIGMAP = "k8s-image-puller"
@@ -191,12 +203,14 @@ class Soak:
 
     def _edit_settings(self, edit: Edit) -> None:
         """Make an edit. An unusable one leaves in force what was so far, for the witness too."""
-        self._edit = edit
+        before, self._edit = self._edit, edit
         if not edit.spoilt:
             self._step += 1
             self.wants.edit(str(self._step), self._good())
         self._count("unusable edits" if edit.spoilt else "edits")
-        self._say(f"edit {self._step}: {' '.join(edit.names)} {edit.values} {edit.spoilt or ''}")
+        news = dict(edit.values.items() - before.values.items()) | edit.spoilt
+        words = [f"{key}={value}" for key, value in sorted(news.items())]
+        self._say(f"edit {self._step}: {' '.join([*edit.names, *words])}{' (unusable)' * bool(edit.spoilt)}")
         if self.rights == "kip":
             metadata = {"name": CONFIGMAP, "namespace": self.namespace}
             apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": self._settings()})
@@ -205,7 +219,7 @@ class Soak:
         """Return the settings as they are to be."""
         edit = self._edit
         values = {"CACHING_INTERVAL_HOURS": "1h", **edit.values}
-        values["KIP_IMAGE"] = f"{registry()}/{values.get('KIP_IMAGE', 'kip-sleep:dev')}"
+        values[SLEEPER] = f"{registry()}/{values.get(SLEEPER, GOOD_SLEEPER)}"
         annotations = json.dumps({STEP: str(self._step), TENDED: "yes"})
         listed = ";".join(f"{name}={self.images[name]}" for name in edit.names)
         return {"IMAGES": listed, "DAEMONSET_ANNOTATIONS": annotations, **values, **edit.spoilt}
@@ -233,7 +247,7 @@ class Soak:
 
     def _start_keeper(self) -> None:
         self._keepers += 1
-        values = {"DEPLOYMENT_NAME": NAME, "KIP_IMAGE": f"{registry()}/kip-sleep:dev"}
+        values = {"DEPLOYMENT_NAME": NAME, SLEEPER: f"{registry()}/{GOOD_SLEEPER}"}
         values |= {"CONFIGMAP_NAME": CONFIGMAP} if self.rights == "kip" else self._settings()
         logfile = self.folder / f"keeper-{self._keepers}.log"
         with self._hands:
@@ -298,7 +312,7 @@ class Soak:
         names = self._edit.names
         if self.rights == "upstream":
             names = tuple(name for name in names if name != MISSING)
-        values = {key: value for key, value in self._edit.values.items() if key != "KIP_IMAGE"}
+        values = {key: value for key, value in self._edit.values.items() if key != SLEEPER}
         self._happen(replace(self._edit, names=names, values=values, spoilt={}))
         begun = time.monotonic()
         self._say("peace")
