@@ -16,6 +16,9 @@ that, nothing of it counts: without a kubelet nobody removes images either, and 
 The API server learns late that a node has died, and when it is back its pods are at first reported as they
 were. So whoever kills a node tells it here: from then on nothing of it counts, and of the containers that ran
 on it none ever counts again.
+
+With `--ripe` seconds a pin that goes before it has stood so long is no gap, but `young`: it came to be while
+its pod was being exchanged already, and whoever decided about that cannot have seen it.
 """
 
 import argparse
@@ -31,17 +34,20 @@ from typing import Any
 class Ledger:
     """Adds up unpinned seconds. `clock` gives seconds; every change of a pod or node is told as it comes."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], ripe: float = 0.0) -> None:
         self._clock = clock
+        self._ripe = ripe
         self._pods: dict[str, tuple[str, str, dict[str, str]]] = {}
         self._down: set[str] = set()
         self._dead: set[str] = set()
         self._ended: set[str] = set()
         self._wanted: frozenset[str] = frozenset()
         self._counted: set[tuple[str, str]] = set()
+        self._pinned_since: dict[tuple[str, str], float] = {}
         self._missing: dict[tuple[str, str], float] = {}
         self._seconds: dict[tuple[str, str], float] = {}
         self.gaps: list[dict[str, Any]] = []
+        self.young: list[dict[str, Any]] = []
 
     def want(self, images: frozenset[str]) -> None:
         """Count these images from now on, and no others."""
@@ -102,6 +108,7 @@ class Ledger:
             "counted": len(self._counted),
             "pinned": pinned,
             "gaps": [*self.gaps, *open_gaps],
+            "young": self.young,
         }
 
     def _pinned(self) -> set[tuple[str, str]]:
@@ -133,7 +140,13 @@ class Ledger:
             self.gaps.append({"node": key[0], "image": key[1], "since": since, "until": now})
         self._counted = relevant
         for key in relevant - pinned - self._missing.keys():
-            self._missing[key] = now
+            age = now - self._pinned_since[key]
+            if age < self._ripe:
+                self._counted.remove(key)
+                self.young.append({"node": key[0], "image": key[1], "since": now, "age": round(age, 3)})
+            else:
+                self._missing[key] = now
+        self._pinned_since = {key: self._pinned_since.get(key, now) for key in pinned}
 
 
 def running_containers(pod: dict[str, Any]) -> dict[str, str]:
@@ -186,8 +199,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("namespace", nargs="+", help="the namespaces whose pods pin images")
+    parser.add_argument("--ripe", type=float, default=0.0, metavar="SECONDS", help="see above")
     chosen = parser.parse_args()
-    ledger, lock = Ledger(time.monotonic), threading.Lock()
+    ledger, lock = Ledger(time.monotonic, chosen.ripe), threading.Lock()
     for namespace in chosen.namespace:
         threading.Thread(target=follow_pods, args=(ledger, namespace, lock), daemon=True).start()
     threading.Thread(target=follow_nodes, args=(ledger, lock), daemon=True).start()

@@ -63,9 +63,9 @@ class Pins:
 
 
 @contextmanager
-def witness(*namespaces: str) -> Iterator[Pins]:
-    """Start an observer of these namespaces, and end it."""
-    command = [sys.executable, str(OBSERVER), *namespaces]
+def witness(*namespaces: str, ripe: float = 0.0) -> Iterator[Pins]:
+    """Start an observer of these namespaces, and end it. A pin counts once it has stood for `ripe` seconds."""
+    command = [sys.executable, str(OBSERVER), *namespaces, "--ripe", str(ripe)]
     # A session of its own, so that its watches end with it.
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True

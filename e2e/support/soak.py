@@ -39,7 +39,7 @@ from realcluster import (
     registry,
     use_cluster,
 )
-from soak_figures import Journal, Memory, Report, requests_of, table, worst_minute
+from soak_figures import RIPE_SECONDS, Journal, Memory, Report, requests_of, table, worst_minute
 from soak_script import (
     AT_FIRST,
     BY_HAND,
@@ -263,8 +263,9 @@ class Soak:
         self._tell_of_its_end(keeper)
         self._say(f"keeper {self._keepers}: {number.name}")
         code = keeper.stop(number, seconds=ENDS_WITHIN_SECONDS)
-        if number is signal.SIGTERM and code != 0:
-            self._fault(f"a keeper ended with exit code {code} after SIGTERM")
+        begun = keeper.logfile.read_text("utf-8")
+        if number is signal.SIGTERM and code != 0 and begun:  # before its first line it hears no signal
+            self._fault(f"{keeper.logfile.name} ended with exit code {code} after SIGTERM")
 
     def _tell_of_its_end(self, keeper: Keeper) -> None:
         code = keeper.process.poll() if keeper.process else None
@@ -375,6 +376,7 @@ class Soak:
         seen = self.pins.report()
         report.unpinned_seconds, report.counted = seen["total"], seen["counted"]
         report.gaps = [self._explained(gap) for gap in seen["gaps"]]
+        report.young_pins_lost = [self._explained(gap) for gap in seen["young"]]
         report.counts, report.memory = self.counts, self.memory.growths()
         report.peak_kib = max((kib for found in self.memory.samples.values() for _, kib in found), default=0)
         minutes = (datetime.now(UTC) - began).total_seconds() / 60
@@ -389,15 +391,11 @@ class Soak:
         (self.folder / "objects.yaml").write_text(objects, "utf-8")
 
     def _explained(self, gap: dict[str, Any]) -> dict[str, Any]:
+        """Return a gap with seconds of the journal, and what went on then."""
         since = gap["since"] - self.journal.begun
-        until = gap.get("until", time.monotonic()) - self.journal.begun
-        return {
-            "node": gap["node"],
-            "image": gap["image"],
-            "since": round(since, 3),
-            "seconds": round(until - since, 3),
-            "what_went_on": self.journal.around(since, until),
-        }
+        until = gap.get("until", gap["since"] if "age" in gap else time.monotonic()) - self.journal.begun
+        times = {"since": round(since, 3), "seconds": round(until - since, 3)}
+        return {**gap, **times, "until": round(until, 3), "what_went_on": self.journal.around(since, until)}
 
     def _faults_of_kip(self) -> Iterator[str]:
         for file in sorted(self.folder.glob("keeper-*.log")):
@@ -444,7 +442,7 @@ def soak(namespace: str, *, rights: str, minutes: float, seed: int, folder: Path
     """Run one soak in a namespace that is there already; the nodes and the registry are left as they were."""
     folder.mkdir(parents=True, exist_ok=True)
     nodes = [node["metadata"]["name"] for node in get("nodes")]
-    with witness(namespace) as pins:
+    with witness(namespace, ripe=RIPE_SECONDS) as pins:
         found = of_the_cluster(nodes, pins)
         return Soak(namespace, rights, minutes * 60, seed, folder, pins, found).run()
 

@@ -59,6 +59,17 @@ def test_a_successor_that_stands_first_leaves_no_gap(ledger, clock):
     assert ledger.report()["seconds"] == {}
 
 
+@pytest.mark.parametrize(("age", "gaps", "young"), [(4.0, 0, 1), (6.0, 1, 0)])
+def test_a_pin_counts_when_it_is_ripe(ledger, clock, age, gaps, young):
+    ledger._ripe = 5.0
+    clock.now = age
+    ledger.want(frozenset())  # off the list for a moment: the pin is as old as it is
+    ledger.want(frozenset({"x:1"}))
+    ledger.pod("DELETED", pod())
+    report = ledger.report()
+    assert (len(report["gaps"]), len(report["young"])) == (gaps, young)
+
+
 def test_a_node_that_was_killed_counts_only_once_a_new_container_pins_the_image(ledger, clock):
     ledger.died("node1")
     ledger.pod("MODIFIED", pod(runs=False))
