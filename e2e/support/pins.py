@@ -64,7 +64,7 @@ class Pins:
 
 @contextmanager
 def witness(*namespaces: str, ripe: float = 0.0) -> Iterator[Pins]:
-    """Start an observer of these namespaces, and end it. A pin counts once it has stood for `ripe` seconds."""
+    """Start an observer of these namespaces, and end it. A pin counts once it is `ripe` seconds old."""
     command = [sys.executable, str(OBSERVER), *namespaces, "--ripe", str(ripe)]
     # A session of its own, so that its watches end with it.
     with subprocess.Popen(
