@@ -14,7 +14,7 @@ MISSING = "missing"
 """An image that no registry has."""
 
 AT_FIRST = ("scratch", "volume", "entrypoint")
-PAUSES = (1.0, 14.0)
+PAUSES = (1.0, 10.0)
 """Seconds from one event to the next: some come while the one before is still rolled in."""
 
 SLEEPER = "KIP_IMAGE"
@@ -33,7 +33,7 @@ BY_HAND = ("annotation", "surge")
 DOWN = (0.0, 6.0)
 """Seconds without a keeper."""
 
-WEIGHTS = {"list": 30, "setting": 16, "unusable": 6, "kill": 6, "end": 6, "hand": 8, "disturb": 10}
+WEIGHTS = {"list": 34, "setting": 14, "unusable": 5, "kill": 8, "end": 6, "hand": 6, "disturb": 7}
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _healed(random: Random, values: dict[str, str]) -> dict[str, str]:
 
 
 def _other_list(random: Random, names: Sequence[str]) -> tuple[str, ...]:
-    """Add, remove, or shuffle; a good image always stays, and every third list has a missing one."""
+    """Add, remove, or shuffle; a good image always stays, and every other list has a missing one."""
     good = [name for name in names if name != MISSING]
     absent = [name for name in GOOD if name not in good]
     choice = random.choice(["add", "add", "remove", "shuffle", "swap"])
@@ -131,6 +131,6 @@ def _other_list(random: Random, names: Sequence[str]) -> tuple[str, ...]:
         good.insert(random.randint(0, len(good)), random.choice(absent))
     if choice == "shuffle":
         random.shuffle(good)
-    if random.random() < 1 / 3:
+    if random.random() < 1 / 2:
         good.insert(random.randint(0, len(good)), MISSING)
     return tuple(good)
