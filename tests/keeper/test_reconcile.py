@@ -199,3 +199,59 @@ def test_on_openshift_the_platform_gives_the_uid():
 def test_a_platform_that_is_set_is_not_asked_for():
     cluster = kept(PLATFORM="openshift")
     assert "groups daemonsets" not in cluster.calls
+
+
+# Caches of earlier names and places
+
+
+def test_a_cache_of_an_earlier_name_goes_when_the_new_one_stands():
+    cluster = kept(deployment(), DEPLOYMENT_NAME="kubernetes-image-puller")
+    keeper = keeping(cluster)
+    renamed = settings(DEPLOYMENT_NAME="kubernetes-image-puller", DAEMONSET_NAME="renamed")
+    for _ in range(2):
+        keeper.reconcile(renamed)
+    assert caches(cluster) == [("images", "renamed")]
+
+
+def test_it_does_not_go_before_the_new_one_stands():
+    cluster = kept(deployment(), DEPLOYMENT_NAME="kubernetes-image-puller")
+    keeping(cluster).reconcile(settings(DEPLOYMENT_NAME="kubernetes-image-puller", DAEMONSET_NAME="renamed"))
+    assert caches(cluster) == [("images", "kubernetes-image-puller"), ("images", "renamed")]
+
+
+def test_a_cache_without_an_owner_that_this_keeper_did_not_make_is_nobodys_former_one():
+    cluster = kept()
+    keeper = keeping(cluster)
+    for _ in range(2):
+        keeper.reconcile(settings(DAEMONSET_NAME="another-release"))
+    assert caches(cluster) == [("images", "another-release"), ("images", "kubernetes-image-puller")]
+
+
+def test_a_cache_without_an_owner_moves_with_the_keeper_that_made_it():
+    cluster = FakeCluster()
+    keeper = keeping(cluster)
+    keeper.reconcile(settings())
+    for _ in range(2):
+        keeper.reconcile(settings(DAEMONSET_NAME="renamed"))
+    assert caches(cluster) == [("images", "renamed")]
+
+
+def test_a_cache_moves_to_another_namespace():
+    cluster = kept(deployment(), DEPLOYMENT_NAME="kubernetes-image-puller")
+    keeper = keeping(cluster)
+    keeper.home = "images"
+    moved = settings(DEPLOYMENT_NAME="kubernetes-image-puller", NAMESPACE="elsewhere")
+    for _ in range(2):
+        keeper.reconcile(moved)
+    assert caches(cluster) == [("elsewhere", "kubernetes-image-puller")]
+
+
+def test_a_cache_of_another_deployment_is_not_taken_for_a_former_one():
+    theirs = upstream_cache("theirs", owner=Owner("theirs", "their-uid"))
+    cluster = kept(deployment(), theirs, DEPLOYMENT_NAME="kubernetes-image-puller")
+    keeping(cluster).reconcile(settings(DEPLOYMENT_NAME="kubernetes-image-puller"))
+    assert caches(cluster) == [("images", "kubernetes-image-puller"), ("images", "theirs")]
+
+
+def caches(cluster: FakeCluster) -> list[tuple[str, str]]:
+    return sorted((namespace, name) for kind, namespace, name in cluster.objects if kind == "DaemonSet")

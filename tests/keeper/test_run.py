@@ -6,6 +6,7 @@ from fakes import Clock, FakeCluster, deployment
 from samples import OWNER, manifest, settings, stored, upstream_cache
 
 from kip.core.render import Owner
+from kip.core.stand_ins import net_for
 from kip.errors import Unreachable
 from kip.keeper.lease import Leadership
 from kip.keeper.run import Stop, _farewell_in_time, farewell
@@ -37,6 +38,14 @@ def test_an_ordinary_end_leaves_the_cache():
 
 def test_scaling_to_zero_takes_the_cache_along():
     assert left(deployment(replicas=0), cache()) == ("deleted, as the Deployment was scaled to 0", False)
+
+
+def test_scaling_to_zero_takes_nets_along():
+    ours = manifest(owner=OWNER)
+    net = stored(net_for(ours, ours, ["registry.example/a:1"]), uid="net") | {"kind": "DaemonSet"}
+    cluster = FakeCluster(deployment(uid=OWNER.uid, replicas=0), cache(), net)
+    farewell(cluster, CHOSEN, lease(cluster))
+    assert [key for key in cluster.objects if key[0] == "DaemonSet"] == []
 
 
 def test_a_deleted_deployment_leaves_the_cache_to_the_garbage_collector():
