@@ -56,10 +56,10 @@ def _read(pod: Manifest, shared: dict[frozenset[str], frozenset[str]]) -> CacheP
         born=metadata.get("creationTimestamp", ""),
         template=intern((metadata.get("annotations") or {}).get(TEMPLATE, "")),
         ready=ready,
-        settled=ready or _is_settled(containers),
+        settled=ready or _is_settled(containers) or _cannot_begin(status),
         started=bool(status.get("startTime")),
         homeless=scheduling.get("status") == "False",
-        squeezed="Insufficient" in scheduling.get("message", ""),
+        squeezed=_is_squeezed(scheduling.get("message", "")),
         # When a node stops reporting, the control plane takes Ready away, but nobody changes the containers.
         silent=not ready and bool(containers) and all(item.get("ready") for item in containers),
         refused=status.get("phase") == "Failed",
@@ -70,6 +70,17 @@ def _read(pod: Manifest, shared: dict[frozenset[str], frozenset[str]]) -> CacheP
 def _controller(metadata: Manifest) -> str:
     owners = metadata.get("ownerReferences") or ()
     return next((str(owner["uid"]) for owner in owners if owner.get("controller")), "")
+
+
+def _is_squeezed(message: str) -> bool:
+    """Whether a pod that asks for nothing would fit, by the scheduler's words."""
+    return "Insufficient" in message and "Too many pods" not in message
+
+
+def _cannot_begin(status: Manifest) -> bool:
+    """Whether an init container fails: the others then say PodInitializing for ever."""
+    initial = status.get("initContainerStatuses") or ()
+    return any(not item.get("ready") and fault_of(item)[0] not in STARTING for item in initial)
 
 
 def _is_settled(containers: Iterable[Manifest]) -> bool:

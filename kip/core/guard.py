@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kip.core.cache_pods import CachePod
-from kip.core.pins import Images, Pins, endangered, homeless_nodes, still_needed, without
+from kip.core.pins import Images, Pins, endangered, homeless_nodes, nodes_of, still_needed, without
 from kip.core.progress import read_progress
 from kip.core.render import cache_labels
 from kip.core.rolling import exchanges_one_for_one, is_complete
@@ -52,11 +52,13 @@ def before(
     action: Action,
     waited: Waited,
     *,
-    target: Target,
+    template: str,
     rolls: bool,
     everywhere: bool,
 ) -> Guarded:
-    """Return what has to be done before the cache `found` may become `target` by `action`.
+    """Return what has to be done before the cache `found` may be changed by `action`.
+
+    A pod made from `template` (a fingerprint) is of the new kind already.
 
     `rolls` tells whether pods will be exchanged; with `everywhere` even those that are Ready lose their pins.
     """
@@ -70,7 +72,9 @@ def before(
     if rolls and observed.pods is None:
         guarded = _blind(wanted, found, nets, waited, everywhere=everywhere)
     elif rolls and observed.pods is not None:
-        guarded = _by_pods(wanted, found, nets, observed.pods, waited, target=target, everywhere=everywhere)
+        guarded = _by_pods(
+            wanted, found, nets, observed.pods, waited, template=template, everywhere=everywhere
+        )
     if guarded.plan is None and not marked:
         images = images_of(wanted.cache.manifest)
         return _spread(net_for(wanted.cache.manifest, found, images), "its selector has to be remembered")
@@ -102,11 +106,10 @@ def _by_pods(
     pods: Pods,
     waited: Waited,
     *,
-    target: Target,
+    template: str,
     everywhere: bool,
 ) -> Guarded:
     images = images_of(wanted.cache.manifest)
-    template = fingerprint_of(target.manifest)
     need = endangered(pods, found["metadata"]["uid"], images, template=template, by_any_roll=everywhere)
     uncovered = without(need, pods, {net["metadata"]["uid"] for net in nets})
     if not uncovered:
@@ -154,7 +157,7 @@ def _retire_blind(found: Manifest, others: list[Manifest], waited: Waited) -> Pl
 def _needed(
     wanted: Wanted, found: Manifest, other: Manifest, others: list[Manifest], pods: Pods, waited: Waited
 ) -> Pins:
-    status, uid = found.get("status") or {}, other["metadata"]["uid"]
+    uid = other["metadata"]["uid"]
     progress = read_progress(found)
     return still_needed(
         pods,
@@ -164,7 +167,8 @@ def _needed(
         images=images_of(wanted.cache.manifest),
         others={item["metadata"]["uid"] for item in others} - {uid},
         surges=not exchanges_one_for_one(found),
-        counted=progress.current and status.get("currentNumberScheduled", 0) >= progress.wanted,
+        # By the pods: the controller's count includes those that are just being deleted.
+        counted=progress.current and len(nodes_of(pods, found["metadata"]["uid"])) >= progress.wanted,
         given_up=lambda node: waited(("silent", uid, node)) >= SILENCE,
     )
 

@@ -69,6 +69,11 @@ def still_needed(
     return without(needed, pods, others)
 
 
+def nodes_of(pods: Iterable[CachePod], cache: str) -> set[str]:
+    """Return the nodes that have a pod of the cache which stays."""
+    return {pod.node for pod in pods if pod.owner == cache}
+
+
 def outdated_nodes(pods: Iterable[CachePod], cache: str, template: str) -> set[str]:
     """Return the nodes that still have a pod of an earlier template."""
     return {pod.node for pod in pods if pod.owner == cache and pod.template != template}

@@ -10,6 +10,7 @@ from kip.core import guard, rolling
 from kip.core.compare import differences
 from kip.core.ownership import newer_keeper, stranger
 from kip.core.reasons import reasons_to_change
+from kip.core.stand_ins import fingerprint_of
 from kip.core.steps import Action, Manifest, Observed, Plan, Step, Target, Waited, Wanted
 
 __all__ = ["Action", "Observed", "Plan", "Step", "Target", "Wanted", "make_plan", "needs_pods"]
@@ -48,12 +49,17 @@ def make_plan(wanted: Wanted, observed: Observed, waited: Waited) -> Plan:
     if stage is wanted.cache:
         target = rolling.at_pace(stage, rolling.pace(wanted, observed, waited))
     reasons = reasons_to_change(target.manifest, target.expected, found)
-    if not reasons:
-        plan = guard.retire(wanted, observed, found, waited)
-        return (
-            plan if plan != Plan() or rolling.is_rolled(found) else Plan(pending="pods are being exchanged")
-        )
-    return _change(wanted, observed, found, target, reasons, waited)
+    if reasons:
+        return _change(wanted, observed, found, target, reasons, waited)
+    plan = guard.retire(wanted, observed, found, waited)
+    return plan if plan != Plan() else _watch(found)
+
+
+def _watch(found: Manifest) -> Plan:
+    """Return the plan for a cache that is as wanted: nothing, but with an eye on pods that are not well."""
+    if rolling.is_complete(found) or rolling.has_no_nodes(found):
+        return Plan()
+    return Plan(pending="" if rolling.is_rolled(found) else "pods are being exchanged", incomplete=True)
 
 
 def _change(
@@ -70,16 +76,21 @@ def _change(
     in_place = observed.rights.allow("patch", "daemonsets", group="apps", name=found["metadata"]["name"])
     action = Action.APPLY if in_place else Action.REPLACE
     one_for_one = rolling.exchanges_one_for_one(target.manifest)
+    rolls, template = _rolls(target, found), fingerprint_of(target.manifest)
+    if rolls and template == fingerprint_of(found):
+        template = ""  # somebody edited the template, but not its fingerprint: no pod is surely of ours
     guarded = guard.before(
         wanted,
         observed,
         found,
         action,
         waited,
-        target=target,
-        rolls=_rolls(target, found) or one_for_one,
+        template=template,
+        rolls=rolls or one_for_one,
         everywhere=target is wanted.holder or one_for_one,
     )
+    if guarded.remarks and one_for_one and not rolling.exchanges_one_for_one(found):
+        return Plan(pending="; ".join(guarded.remarks))  # it may wait: with a surge nothing is lost
     return guarded.plan or _plan(action, target, (*reasons, *guarded.remarks), found)
 
 

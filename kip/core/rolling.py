@@ -24,8 +24,9 @@ HOLDER_PATIENCE = 20.0
 """Seconds without one more holder that is Ready, after which nodes that have none are not waited for."""
 
 STALL_PATIENCE = 300.0
-"""Seconds without one more node done, after which a rollout counts as stalled if pods may not be read."""
+"""Seconds without one more node done, after which a rollout counts as stalled whatever the pods say."""
 
+CALM_SECONDS = 60.0
 FLOOD = 3
 """Pods that a kubelet has refused, one after the other, before the controller is slowed down."""
 
@@ -44,6 +45,12 @@ class Pace:
 def count_of(budget: str, nodes: int) -> int:
     """Return how many of `nodes` may change at a time; percentages are rounded up, as Kubernetes does."""
     return ceil(nodes * int(budget[:-1]) / 100) if budget.endswith("%") else int(budget)
+
+
+def has_no_nodes(found: Manifest) -> bool:
+    """Whether the cache selects no node at all, says the controller."""
+    progress = read_progress(found)
+    return progress.current and not progress.wanted
 
 
 def is_rolled(found: Manifest) -> bool:
@@ -84,7 +91,7 @@ def pace(wanted: Wanted, observed: Observed, waited: Waited) -> Pace:
         return usual
     progress = read_progress(found)
     base = count_of(wanted.budget, progress.wanted)
-    one_for_one = is_flooded(found, observed) or makes_room(found, observed, waited)
+    one_for_one = is_flooded(found, observed, waited) or makes_room(found, observed, waited)
     if is_rolled(found):
         return Pace("0", usual.surge) if one_for_one else usual
     if base >= progress.wanted:
@@ -94,8 +101,8 @@ def pace(wanted: Wanted, observed: Observed, waited: Waited) -> Pace:
     if observed.pods is not None:
         stalled = stalled_nodes(observed.pods, found["metadata"]["uid"], fingerprint_of(found))
         raised = base + stalled
-    elif waited(("stalled", found["metadata"]["uid"], before, progress.updated)) >= STALL_PATIENCE:
-        raised = before + base
+    if waited(("stalled", found["metadata"]["uid"], before, progress.updated)) >= STALL_PATIENCE:
+        raised = max(raised, before + base)
     raised = min(max(raised, before), progress.wanted)
     now = usual.surge if raised <= base else str(raised)
     return Pace("0", now) if one_for_one else Pace(now)
@@ -122,10 +129,15 @@ def exchanges_one_for_one(daemonset: Manifest) -> bool:
     return strategy.get("type") == "RollingUpdate" and surge in {0, "0%"}
 
 
-def is_flooded(found: Manifest, observed: Observed) -> bool:
-    """Whether a kubelet refuses pod after pod; once noticed, until the last of them is gone."""
-    at_least = 1 if exchanges_one_for_one(found) else FLOOD
-    return bool(flooded_nodes(observed.pods or (), found["metadata"]["uid"], at_least))
+def is_flooded(found: Manifest, observed: Observed, waited: Waited) -> bool:
+    """Whether a kubelet refuses pod after pod; once noticed, until none was refused for a while.
+
+    A write begins the controller's patience anew, so that there must not be one after each refusal.
+    """
+    uid, pods = found["metadata"]["uid"], observed.pods or ()
+    if not exchanges_one_for_one(found):
+        return bool(flooded_nodes(pods, uid, FLOOD))
+    return bool(flooded_nodes(pods, uid, 1)) or waited(("calm", uid)) < CALM_SECONDS
 
 
 def at_pace(target: Target, chosen: Pace) -> Target:
@@ -157,10 +169,11 @@ def _holders_stand(found: Manifest, waited: Waited) -> bool:
     A new holder leaves pods that it found alone, and they count as well.
     """
     progress, status = read_progress(found), found.get("status") or {}
-    if not progress.current or status.get("currentNumberScheduled", 0) < progress.wanted:
+    if not progress.current:
         return False
+    there = status.get("currentNumberScheduled", 0)
     adopting = found["spec"]["updateStrategy"]["type"] == "OnDelete"
     if progress.ready >= progress.wanted and (adopting or progress.updated >= progress.wanted):
         return True
-    counts = (progress.ready, progress.updated)
+    counts = (there, progress.ready, progress.updated)
     return waited(("holders", found["metadata"]["uid"], counts)) >= HOLDER_PATIENCE

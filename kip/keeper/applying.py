@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from kip.cluster.api import DAEMONSETS, Cluster
-from kip.core.ownership import TEMPLATE_GENERATION, WRITTEN_BY
+from kip.core.ownership import TEMPLATE_GENERATION, WRITTEN_BY, written_annotations
 from kip.core.stand_ins import fingerprint_of
 from kip.core.steps import Action, Manifest, Plan, Step
 from kip.errors import Conflict, OwnershipError
@@ -72,7 +72,16 @@ def _apply(step: Step, cluster: Cluster, signature: str) -> None:
                 {"op": "replace", "path": "/spec", "value": step.spec},
             ],
         )
-    cluster.apply(DAEMONSETS, step.namespace, {**step.manifest, "metadata": metadata})
+    applied = cluster.apply(DAEMONSETS, step.namespace, {**step.manifest, "metadata": metadata})
+    unwanted = written_annotations(applied["metadata"]) & applied["metadata"].get("annotations", {}).keys()
+    if keys := sorted(unwanted - metadata["annotations"].keys()):
+        # What a create wrote, an apply of the same manager does not remove.
+        cluster.patch(DAEMONSETS, step.namespace, step.name, [_removal(key) for key in keys])
+
+
+def _removal(annotation: str) -> Manifest:
+    escaped = annotation.replace("~", "~0").replace("/", "~1")
+    return {"op": "remove", "path": f"/metadata/annotations/{escaped}"}
 
 
 def _replace(step: Step, cluster: Cluster, signature: str, sleep: Callable[[float], None]) -> None:

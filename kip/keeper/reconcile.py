@@ -116,8 +116,8 @@ class Reconciler:
             observed = replace(observed, others=observed.others + left)
         observed = replace(observed, net_refused=self._net_refused, started=self._started)
         wanted = self._wanted(settings, observed)
-        if needs_pods(observed) and rights.allow("list", "pods"):
-            places = {settings.namespace, *(other["metadata"]["namespace"] for other in observed.others)}
+        places = {settings.namespace, *(other["metadata"]["namespace"] for other in observed.others)}
+        if needs_pods(observed) and all(self.rights(place).allow("list", "pods") for place in places):
             observed = replace(observed, pods=read_pods(self.cluster, places))
         return observed, make_plan(wanted, observed, self._waits)
 

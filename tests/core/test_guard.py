@@ -198,6 +198,19 @@ def test_holders_that_find_pods_leave_them_alone():
 @pytest.mark.parametrize(
     ("status", "waited", "rolls"), [(FILLING, 0.0, False), (COMPLETE, 0.0, True), (FILLING, 99.0, True)]
 )
+def test_holders_that_find_no_place_are_not_waited_for_for_ever():
+    crowded = {**COMPLETE, "currentNumberScheduled": 2, "numberReady": 2}
+    found = stored(holder_of(NEW, adopts=True)) | {"status": crowded}
+    assert staged(found, waited=99.0).steps
+
+
+def test_a_rollout_that_does_not_move_gets_a_higher_limit_whatever_its_pods_say():
+    rolling = {**COMPLETE, "updatedNumberScheduled": 1}
+    pods = (pod(A, owner=uid(), template=fingerprint_of(NEW), settled=False),)
+    (step,) = staged(limited(NEW, rolling), pods=pods, waited=301.0).steps
+    assert step.manifest["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] == 2
+
+
 def test_the_list_is_rolled_in_when_the_holders_stand(status, waited, rolls):
     found = stored(holder_of(NEW, adopts=True)) | {"status": status}
     assert bool(staged(found, waited=waited).steps) is rolls
@@ -232,6 +245,34 @@ def test_raising_the_limit_makes_no_new_pods():
     assert step.spec["template"] == NEW["spec"]["template"]
 
 
+def test_a_net_outlives_cache_pods_that_are_being_deleted():
+    # They are not in the list of pods, but still in the controller's count of nodes.
+    made = plan(cache(NEW), pods=(pod(A, owner="net"),), others=[net()])
+    assert made.pending == f"{net()['metadata']['name']} still holds {A} on n1"
+
+
+def test_pods_of_a_template_that_somebody_edited_are_not_taken_for_ours():
+    found = cache(NEW)
+    found["spec"]["template"]["spec"]["containers"][0]["image"] = "theirs"
+    assert action(found, pods=(pod(A, owner=uid(), template=fingerprint_of(NEW)),)) == "spread"
+
+
+SQUEEZED = (
+    pod(A, owner=uid(), template="old", ready=True),
+    pod(owner=uid(), template=fingerprint_of(NEW), homeless=True, squeezed=True, settled=False, born="2"),
+)
+HALF = {**COMPLETE, "updatedNumberScheduled": 1}
+
+
+def test_pods_are_not_exchanged_one_for_one_where_no_net_can_be_spread():
+    made = plan(cache(NEW, HALF), pods=SQUEEZED, waited=99.0, net_refused=True)
+    assert (made.steps, made.pending != "") == ((), True)
+
+
+def test_a_cache_that_is_not_well_is_looked_at_now_and_then():
+    assert plan(cache(NEW), pods=()).incomplete
+
+
 REFUSED = tuple(pod(owner=uid(), node="n1", refused=True) for _ in range(3))
 ONE_FOR_ONE = {"maxSurge": 0, "maxUnavailable": "100%"}
 
@@ -255,8 +296,12 @@ def test_it_does_not_surge_until_the_last_refused_pod_is_gone():
     assert plan(slowed(), pods=REFUSED[:1]).steps == ()
 
 
-def test_then_it_surges_again():
-    (step,) = plan(slowed(), pods=()).steps
+def test_nor_between_two_refusals():
+    assert plan(slowed(), pods=(), waited=59.0).steps == ()
+
+
+def test_after_a_minute_of_calm_it_surges_again():
+    (step,) = plan(slowed(), pods=(), waited=61.0).steps
     assert step.manifest["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] == "100%"
 
 

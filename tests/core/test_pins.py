@@ -218,3 +218,25 @@ def test_a_pod_whose_containers_are_well_but_which_is_not_ready_is_on_a_node_tha
 def test_thousands_of_pods_share_the_sets_of_their_pins():
     first, second = read_cache_pods([manifest(RUNNING, RUNNING), manifest(RUNNING, RUNNING)])
     assert first.pins is second.pins
+
+
+def test_a_pod_whose_init_container_fails_is_settled():
+    found = manifest(PULLING)
+    found["status"]["initContainerStatuses"] = [{"name": "copy-sleep", "state": FAILING, "ready": False}]
+    (only,) = read_cache_pods([found])
+    assert only.settled
+
+
+@pytest.mark.parametrize(
+    ("message", "squeezed"),
+    [
+        ("1 Insufficient memory", True),
+        ("1 Too many pods", False),
+        ("1 Insufficient cpu, 1 Too many pods", False),
+    ],
+)
+def test_a_pod_is_squeezed_where_one_that_asks_for_nothing_would_fit(message, squeezed):
+    found = manifest()
+    found["status"]["conditions"] = [{"type": "PodScheduled", "status": "False", "message": message}]
+    (only,) = read_cache_pods([found])
+    assert only.squeezed is squeezed

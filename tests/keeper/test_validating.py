@@ -123,6 +123,20 @@ def test_a_missing_right_is_no_fault_of_the_settings():
         keeper(cluster).reconcile(settings(LISTED))
 
 
+def test_a_right_that_is_missing_for_a_moment_is_no_word_about_an_image():
+    class Starting(FakeCluster):
+        """An API server of several, one of which does not know the rights yet."""
+
+        def create(self, resource, namespace, manifest, *, dry_run=False):
+            images = [item["image"] for item in manifest["spec"]["template"]["spec"]["containers"]]
+            if "registry.example/b:1.0.0" in images:
+                raise Forbidden('User "kip" cannot create resource "daemonsets"')
+            return super().create(resource, namespace, manifest, dry_run=dry_run)
+
+    with pytest.raises(Forbidden):
+        keeper(Starting()).reconcile(settings(LISTED))
+
+
 @pytest.mark.parametrize(
     ("field", "key"),
     [
