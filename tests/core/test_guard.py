@@ -195,9 +195,6 @@ def test_holders_that_find_pods_leave_them_alone():
     assert staged(None).steps[0].manifest["spec"]["updateStrategy"] == {"type": "OnDelete"}
 
 
-@pytest.mark.parametrize(
-    ("status", "waited", "rolls"), [(FILLING, 0.0, False), (COMPLETE, 0.0, True), (FILLING, 99.0, True)]
-)
 def test_holders_that_find_no_place_are_not_waited_for_for_ever():
     crowded = {**COMPLETE, "currentNumberScheduled": 2, "numberReady": 2}
     found = stored(holder_of(NEW, adopts=True)) | {"status": crowded}
@@ -211,6 +208,9 @@ def test_a_rollout_that_does_not_move_gets_a_higher_limit_whatever_its_pods_say(
     assert step.manifest["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] == 2
 
 
+@pytest.mark.parametrize(
+    ("status", "waited", "rolls"), [(FILLING, 0.0, False), (COMPLETE, 0.0, True), (FILLING, 99.0, True)]
+)
 def test_the_list_is_rolled_in_when_the_holders_stand(status, waited, rolls):
     found = stored(holder_of(NEW, adopts=True)) | {"status": status}
     assert bool(staged(found, waited=waited).steps) is rolls
