@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from fakes import EVERYTHING, unasked
@@ -70,11 +71,15 @@ class World:
 
     def witness(self) -> None:
         """Note what was let go of. A pin of a second or two may: its pod is still being filled."""
-        cache = self.cluster.daemonset(self.values.get("DAEMONSET_NAME", "kubernetes-image-puller"))
+        cache = self.cluster.daemonset(self.name)
         self.returning -= images_of(cache) if cache else set()
         wanted, pins, now = self.wanted(), self.cluster.pins(), self.cluster.time
         held = {(node, item) for node, images in pins.items() for item in images & wanted}
-        gone = {key for key, since in self._since.items() if key not in held and now - since > YOUNG}
+        gone = {
+            key
+            for key, since in self._since.items()
+            if key not in held and now - since > YOUNG and key[0] not in self.cluster.away
+        }
         if lost := sorted(key for key in gone if key[1] in wanted):
             self.lost.append((now, lost))
         self._since = {key: self._since.get(key, now) for key in held}
@@ -104,6 +109,38 @@ class World:
         self.returning |= {image(name) for name in set(names) - set(self.names)}
         self.names, self.values = names, {**self.values, **values}
         self._since = {key: since for key, since in self._since.items() if key[1] in self.wanted()}
+
+    def happen(self, what: str, value: Any) -> None:
+        """Let something happen to the settings, to the keeper or to the cluster."""
+        setting = {"limit": "CACHING_MEMORY_LIMIT", "surge": "MAX_SURGE", "name": "DAEMONSET_NAME"}
+        match what:
+            case "edit":
+                self.edit(value)
+            case "limit" | "surge" | "name":
+                self.edit(self.names, **{setting[what]: value})
+            case "sleeper":
+                self.edit(self.names, KIP_IMAGE=image(value))
+            case "kill":
+                self.kill_after = value
+            case "wait":
+                self.run(value)
+            case _:
+                self._disturb(what, value)
+
+    def _disturb(self, what: str, value: Any) -> None:
+        match what:
+            case "registry":
+                self.cluster.registry_away = value
+            case "hand":
+                self.cluster.edit_surge(self.name, value)
+            case "dies":
+                self.cluster.die(value)
+            case "revives":
+                self.cluster.revive(value)
+
+    @property
+    def name(self) -> str:
+        return self.values.get("DAEMONSET_NAME", "kubernetes-image-puller")
 
     def run(self, seconds: int) -> None:
         for _ in range(seconds):
@@ -142,6 +179,10 @@ changes = some.one_of(
     some.tuples(some.just("kill"), some.integers(0, 4)),
     some.tuples(some.just("registry"), some.booleans()),
     some.tuples(some.just("wait"), some.integers(0, 12)),
+    some.tuples(some.just("sleeper"), some.sampled_from(["sleeper", "bad-sleeper"])),
+    some.tuples(some.just("hand"), some.sampled_from(["100%", 1, 2])),
+    some.tuples(some.just("dies"), some.just("node1")),
+    some.tuples(some.just("revives"), some.just("node1")),
     some.tuples(some.just("name"), some.sampled_from(["kubernetes-image-puller", "other"])),
 )
 
@@ -154,21 +195,7 @@ def test_no_change_loses_a_pin(rights, script, room):
     it = world(rights, room)
     it.run(8)
     for what, value in script:
-        match what:
-            case "edit":
-                it.edit(value)
-            case "limit":
-                it.edit(it.names, CACHING_MEMORY_LIMIT=value)
-            case "surge":
-                it.edit(it.names, MAX_SURGE=value)
-            case "kill":
-                it.kill_after = value
-            case "registry":
-                it.cluster.registry_away = value
-            case "wait":
-                it.run(value)
-            case "name":
-                it.edit(it.names, DAEMONSET_NAME=value)
+        it.happen(what, value)
         it.second()
     it.calm_down(60)
     assert it.lost == []
@@ -181,18 +208,11 @@ def test_no_change_loses_a_pin(rights, script, room):
 def test_after_all_changes_every_good_image_is_everywhere(rights, script):
     it = world(rights)
     for what, value in script:
-        match what:
-            case "edit":
-                it.edit(value)
-            case "kill":
-                it.kill_after = value
-            case "wait":
-                it.run(value)
-            case "name":
-                it.edit(it.names, DAEMONSET_NAME=value)
-            case _:
-                pass
+        if what not in {"limit", "surge", "hand", "registry"}:
+            it.happen(what, value)
         it.second()
+    it.happen("sleeper", "sleeper")
+    it.happen("revives", "node1")
     it.calm_down(120)
     good = {image(name) for name in it.names if name != "bad"}
     assert all(good <= images for images in it.cluster.pins().values())

@@ -19,6 +19,9 @@ from kip.cluster.api import Listing, Resource, Selection
 from kip.core.rights import Rights
 
 GENERATION = "deprecated.daemonset.template.generation"
+NOTICED_AFTER = 5
+"""Seconds after which a node that died is known to be away."""
+
 STARTED, RUNNING, FAILING = "started", "running", "failing"
 
 
@@ -35,6 +38,10 @@ class Pod:
     born: int
     bound: bool = False
     started: bool = False
+    copied: bool = False
+    """Its init container has run."""
+    unheard: bool = False
+    """Its node is known to be away: nobody changes its containers in the API, but it is not Ready."""
     going: bool = False
     containers: dict[str, str] = field(default_factory=dict)
     """Name of a container -> running or failing; one that is not here has not been begun."""
@@ -50,7 +57,7 @@ class Pod:
 
     @property
     def ready(self) -> bool:
-        return all(self.containers.get(item["name"]) == RUNNING for item in self.specs)
+        return not self.unheard and all(self.containers.get(item["name"]) == RUNNING for item in self.specs)
 
     @property
     def pins(self) -> set[str]:
@@ -106,6 +113,8 @@ class Simulation(FakeCluster):
         self.pods: list[Pod] = []
         self.on_node: dict[str, set[str]] = {node: set() for node in self.nodes}
         self.registry_away = False
+        self.away: dict[str, int] = {}
+        """Nodes that died, and when."""
         self.time = 0
         self.pulling: dict[int, int] = {}
         self.watcher: Callable[[], None] = lambda: None
@@ -172,7 +181,9 @@ class Simulation(FakeCluster):
     def tick(self) -> None:
         """Let one second pass."""
         self.time += 1
-        self.pods = [pod for pod in self.pods if not pod.going]
+        self.pods = [pod for pod in self.pods if not pod.going or pod.node in self.away]
+        for pod in self.pods:
+            pod.unheard = self.time - self.away.get(pod.node, self.time) > NOTICED_AFTER
         for key in sorted(key for key in self.objects if key[0] == "DaemonSet"):
             self._control(self.objects[key])
             self.watcher()
@@ -181,6 +192,27 @@ class Simulation(FakeCluster):
         for pod in list(self.pods):
             self._run(pod)
             self.watcher()
+
+    def die(self, node: str) -> None:
+        """Let a node die with all its containers; nobody knows yet."""
+        self.away.setdefault(node, self.time)
+
+    def revive(self, node: str) -> None:
+        """Start it again: its kubelet begins all its pods anew."""
+        if self.away.pop(node, None) is None:
+            return
+        for pod in self.pods:
+            if pod.node == node:
+                pod.started = pod.copied = pod.unheard = False
+                pod.containers.clear()
+
+    def edit_surge(self, name: str, value: int | str) -> None:
+        """Let somebody change maxSurge by hand."""
+        if found := self.daemonset(name):
+            rolling = found["spec"]["updateStrategy"].get("rollingUpdate")
+            if rolling and rolling["maxSurge"] != value:
+                rolling["maxSurge"] = value
+                found["metadata"]["generation"] += 1
 
     def _control(self, daemonset: dict) -> None:
         uid, template = daemonset["metadata"]["uid"], daemonset["spec"]["template"]
@@ -259,11 +291,15 @@ class Simulation(FakeCluster):
 
     def _run(self, pod: Pod) -> None:
         """Do one thing: start the pod, or one container of it, or try one again that failed."""
-        if not pod.bound or pod.going:
+        if not pod.bound or pod.going or pod.node in self.away:
             return
         if not pod.started:
             pod.started = True
             return
+        if not pod.copied:
+            pod.copied = self._pull(pod.template["spec"]["initContainers"][0], pod.node)
+            if not pod.copied:
+                return
         for item in pod.specs:
             if pod.containers.get(item["name"]) != RUNNING:
                 there = self._pull(item, pod.node)
@@ -285,10 +321,11 @@ class Simulation(FakeCluster):
         return True
 
     def pins(self) -> dict[str, set[str]]:
-        """Return which images are pinned on which node."""
+        """Return which images are pinned on which node; one that is away pins nothing."""
         pinned: dict[str, set[str]] = {node: set() for node in self.nodes}
         for pod in self.pods:
-            pinned[pod.node] |= pod.pins
+            if pod.node not in self.away:
+                pinned[pod.node] |= pod.pins
         return pinned
 
 
