@@ -40,6 +40,7 @@ from realcluster import (
     use_cluster,
 )
 from soak_figures import RIPE_SECONDS, Journal, Memory, Report, requests_of, table, worst_minute
+from soak_peace import Expected, images_of, unfinished
 from soak_script import (
     AT_FIRST,
     BY_HAND,
@@ -307,65 +308,47 @@ class Soak:
     def _peace(self) -> float:
         """Leave everything alone; return after how many seconds the cache was as it should be.
 
-        Without the right to read pods a net stands by for half an hour beside a cache that cannot be
-        complete. So there a missing image leaves the list.
+        First with a missing image, if one is on the list: all others have to be everywhere. Not so without
+        the right to read pods, where a net then stands by for half an hour. Then without it.
         """
-        names = self._edit.names
-        if self.rights == "upstream":
-            names = tuple(name for name in names if name != MISSING)
-        values = {key: value for key, value in self._edit.values.items() if key != SLEEPER}
-        self._happen(replace(self._edit, names=names, values=values, spoilt={}))
         begun = time.monotonic()
+        values = {key: value for key, value in self._edit.values.items() if key != SLEEPER}
+        edit = replace(self._edit, values=values, spoilt={})
+        whole = replace(edit, names=tuple(name for name in edit.names if name != MISSING))
         self._say("peace")
-        try:
-            eventually(lambda: not self._unfinished(), "peace", seconds=PEACE_SECONDS)
-        except AssertionError:
-            raise AssertionError(self._unfinished()) from None
+        if MISSING in edit.names and self.rights == "kip":
+            self._happen(edit)
+            self._converge()
+            self._say("every good image is where it should be")
+        self._happen(whole)
+        self._converge()
         took = time.monotonic() - begun
         self._say(f"converged after {took:.1f} s")
         return took
 
-    def _unfinished(self) -> str:
-        """Return what is not yet as it should be."""
-        found = {item["metadata"]["name"]: item for item in get("daemonsets", namespace=self.namespace)}
-        cache = found.pop(NAME, None)
-        if cache is None:
-            return "there is no cache"
-        if found:
-            return f"there are nets: {', '.join(found)}"
-        return self._unlike(cache) or self._unready(cache) or self._busy()
+    def _converge(self) -> None:
+        expected = Expected(
+            self.namespace,
+            NAME,
+            {STEP: str(self._step), TENDED: "yes"},
+            images=frozenset(self.images[name] for name in self._edit.names),
+            good=self._good(),
+            surge=self._edit.values.get("MAX_SURGE", "100%"),
+            nodes=self.nodes,
+        )
+        try:
+            eventually(
+                lambda: not (unfinished(expected, self.pins) or self._busy(expected)),
+                "peace",
+                seconds=PEACE_SECONDS,
+            )
+        except AssertionError:
+            raise AssertionError(unfinished(expected, self.pins) or self._busy(expected)) from None
 
-    def _unlike(self, cache: dict[str, Any]) -> str:
-        """Return where the cache is not as the settings say."""
-        annotations = cache["metadata"].get("annotations") or {}
-        if (annotations.get(STEP), annotations.get(TENDED)) != (str(self._step), "yes"):
-            return f"the cache has the annotations {annotations}"
-        if images_of(cache) != {self.images[name] for name in self._edit.names}:
-            return f"the cache lists {sorted(images_of(cache))}"
-        surge = str(cache["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"])
-        # While a rollout waits for a missing image, the keeper raises it.
-        if MISSING not in self._edit.names and surge != self._edit.values.get("MAX_SURGE", "100%"):
-            return f"maxSurge is {surge}"
-        return ""
-
-    def _unready(self, cache: dict[str, Any]) -> str:
-        """Return where the cache is not yet what its template says."""
-        status, nodes = cache["status"], len(self.nodes)
-        if status.get("observedGeneration") != cache["metadata"]["generation"]:
-            return "the controller has not seen the cache"
-        counts = {"desiredNumberScheduled": nodes, "updatedNumberScheduled": nodes}
-        if MISSING not in self._edit.names:
-            counts["numberReady"] = nodes
-        if counts.items() - status.items():
-            return f"the cache has {status}"
-        if not self.pins.everywhere(self._good(), self.nodes):
-            return f"not every good image is pinned everywhere: {self.pins.report()['pinned']}"
-        return ""
-
-    def _busy(self) -> str:
+    def _busy(self, expected: Expected) -> str:
         """Return what the keeper still waits for, as it says itself."""
         done = self.keeper.events("reconcile_done") if self.keeper else []
-        if not done or done[-1]["plan"] != "nothing":
+        if expected.whole and not (done and done[-1]["plan"] == "nothing"):
             return f"the keeper is not done: {done[-1] if done else 'it has not begun'}"
         return ""
 
@@ -418,11 +401,6 @@ class Soak:
     def _fault(self, text: str) -> None:
         self.faults.append(text)
         self._say(text)
-
-
-def images_of(daemonset: dict[str, Any]) -> frozenset[str]:
-    """Return the images that a DaemonSet lists."""
-    return frozenset(item["image"] for item in daemonset["spec"]["template"]["spec"]["containers"])
 
 
 def demo_images() -> dict[str, str]:
