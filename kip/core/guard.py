@@ -21,6 +21,9 @@ NET_PATIENCE = 20.0
 They are away, or have no place for one more pod. A net holds in 3.5 s (measured on 4 nodes).
 """
 
+UNSEEN_PATIENCE = 300.0
+"""The same while the controller has not made all pods of the net: it may be away, or refused."""
+
 BLIND_PATIENCE = 40.0
 """The same without the right to read pods, where nobody says which images the net could hold at all."""
 
@@ -116,10 +119,13 @@ def _by_pods(
         return Guarded()
     fitting = [net for net in nets if images_of(net) >= _all(uncovered) and reaches(net, uncovered)]
     if not fitting:
-        net = net_for(wanted.cache.manifest, found, _all(need), need)
+        # What is still being pulled is listed too, so that one net will do.
+        listed = _all(need) | (images_of(found) & images)
+        net = net_for(wanted.cache.manifest, found, listed, need)
         return _spread(net, f"the change would let go of {_in_words(uncovered)}")
     names = tuple(sorted(net["metadata"]["uid"] for net in fitting))
-    if waited(("net", names, frozenset(uncovered.items()))) < NET_PATIENCE:
+    patience = NET_PATIENCE if all(map(_has_its_pods, fitting)) else UNSEEN_PATIENCE
+    if waited(("net", names, frozenset(uncovered.items()))) < patience:
         return Guarded(Plan(pending=f"the net does not yet hold {_in_words(uncovered)}"))
     return Guarded(remarks=(f"no net could be spread for {_in_words(uncovered)}",))
 
@@ -201,6 +207,12 @@ def _has_own_selector(found: Manifest) -> bool:
 
 def _is_net_of(net: Manifest, found: Manifest) -> bool:
     return bool(net["metadata"]["labels"][NET_OF] == found["metadata"]["name"])
+
+
+def _has_its_pods(net: Manifest) -> bool:
+    """Whether the controller has made the net's pods: without one that works nothing is decided in haste."""
+    progress = read_progress(net)
+    return progress.current and (net.get("status") or {}).get("currentNumberScheduled", 0) >= progress.wanted
 
 
 def _all(pins: Pins) -> Images:

@@ -187,8 +187,9 @@ class Reconciler:
             )
         else:
             self._fights.wrote(plan.steps[0])
-            # What the server makes of a manifest is asked afresh after each change.
-            self._validator.forget()
+            if plan.steps[0].action not in {Action.SPREAD, Action.RETIRE}:
+                # What the server makes of a manifest is asked afresh after each change.
+                self._validator.forget()
 
     def _remember(self, settings: Settings) -> None:
         """Note where the cache is, so that it is found when its name or namespace changes."""

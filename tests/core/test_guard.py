@@ -80,8 +80,12 @@ def test_a_net_that_lists_too_little_is_joined_by_another():
     assert action(cache(), pods=pods, others=[net(nodes=["n1"])]) == "spread"
 
 
+def test_while_the_controller_has_not_made_the_net_it_is_waited_for_longer():
+    assert action(cache(), pods=ILL, others=[net(nodes=["n1"])], waited=99.0) == "wait"
+
+
 def test_a_node_that_no_net_reaches_does_not_hold_up_the_others_for_ever():
-    made = plan(cache(), pods=ILL, others=[net(nodes=["n1"])], waited=99.0)
+    made = plan(cache(), pods=ILL, others=[net(nodes=["n1"], status=FILLING)], waited=99.0)
     assert (made.steps[0].action, made.steps[0].reasons[-1]) == (
         Action.APPLY,
         f"no net could be spread for {A} on n1",
