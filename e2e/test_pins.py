@@ -22,7 +22,6 @@ from upstream import upstream_cache
 
 NAME = "kubernetes-image-puller"
 CONFIGMAP = "k8s-image-puller"
-STARTING = {"", "ContainerCreating", "PodInitializing"}
 MOST_WRITES = 6
 """A change takes fewer: a net, orphan, create (or dry apply, patch, apply), the end of the net."""
 
@@ -283,20 +282,19 @@ def test_containers_that_die_at_their_start_cost_no_pin(namespace, deployment, k
         pins.wait_for([images[first], images[second]], nodes)
     pins.want([images[first], images[second]])
     with keeper(KIP_RULES, **values, CACHING_MEMORY_REQUEST="4Ki", CACHING_MEMORY_LIMIT="8Ki"):
-        eventually(lambda: dying(namespace), "containers that cannot start", seconds=120)
+        eventually(lambda: len(unready(namespace)) == len(nodes), "new pods that cannot start", seconds=60)
     with keeper(KIP_RULES, **values):
-        eventually(lambda: settled(namespace) and not dying(namespace), "the cure", seconds=120)
+        eventually(lambda: settled(namespace) and not unready(namespace), "the cure", seconds=120)
     assert pins.lost() == {}
 
 
-def dying(namespace: str) -> bool:
-    return any(
-        not status["ready"] and (status["state"].get("waiting") or {}).get("reason", "") not in STARTING
+def unready(namespace: str) -> list[dict]:
+    """Return the pods that are not Ready, old ones beside new ones included."""
+    return [
+        pod
         for pod in get("pods", namespace=namespace)
-        for kind in ("initContainerStatuses", "containerStatuses")
-        for status in pod["status"].get(kind, ())
-        if "terminated" not in status["state"] or status["state"]["terminated"]["exitCode"]
-    )
+        if ("Ready", "True") not in {(item["type"], item["status"]) for item in pod["status"]["conditions"]}
+    ]
 
 
 def test_a_refresh_of_tags_that_did_not_move_rolls_nothing(namespace, deployment, keeper, rules, nodes, pins):
