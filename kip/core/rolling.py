@@ -86,16 +86,17 @@ def next_stage(wanted: Wanted, found: Manifest, waited: Waited) -> Target | None
 def pace(wanted: Wanted, observed: Observed, waited: Waited) -> Pace:
     """Return at what pace the controller is to exchange the pods now."""
     found = observed.daemonset
-    usual = Pace(wanted.budget)
-    if found is None or fingerprint_of(found) != fingerprint_of(wanted.cache.manifest) or is_complete(found):
+    usual, exchange = Pace(wanted.budget), Pace("0", wanted.budget)
+    if found is None or is_complete(found):
         return usual
+    if fingerprint_of(found) != fingerprint_of(wanted.cache.manifest):
+        # Without a net only a surge keeps the pins of all the other nodes.
+        return exchange if is_flooded(found, observed, waited) and not observed.net_refused else usual
     progress = read_progress(found)
     base = count_of(wanted.budget, progress.wanted)
     one_for_one = is_flooded(found, observed, waited) or makes_room(found, observed, waited)
-    if is_rolled(found):
-        return Pace("0", usual.surge) if one_for_one else usual
-    if base >= progress.wanted:
-        return Pace("0", usual.surge) if one_for_one else usual
+    if is_rolled(found) or base >= progress.wanted:
+        return exchange if one_for_one else usual
     before = _allowed(found, progress.wanted) or base
     raised = before
     if observed.pods is not None:
