@@ -32,12 +32,14 @@ from realcluster import (
     Keeper,
     apply,
     eventually,
-    get,
     hack,
     kubeconfig_for,
     kubectl,
     registry,
     use_cluster,
+)
+from realcluster import (
+    nodes as all_nodes,
 )
 from soak_figures import RIPE_SECONDS, Journal, Memory, Report, requests_of, table, worst_minute
 from soak_peace import Expected, images_of, unfinished
@@ -135,7 +137,7 @@ class Soak:
         self.journal = Journal(begun, self.folder / "journal.txt")
         self.wants = Wants(self.pins)
         self.images = demo_images()
-        self.nodes = [node["metadata"]["name"] for node in get("nodes")]
+        self.nodes = all_nodes()
         report = Report(self.seed, self.rights, self.seconds / 60, logs=str(self.folder.relative_to(TOP)))
         with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
             self.kubeconfig = self.through(kubeconfig_for(self.namespace, RIGHTS[self.rights], Path(scratch)))
@@ -419,7 +421,7 @@ def as_json(report: Report) -> dict[str, Any]:
 def soak(namespace: str, *, rights: str, minutes: float, seed: int, folder: Path) -> Report:
     """Run one soak in a namespace that is there already; the nodes and the registry are left as they were."""
     folder.mkdir(parents=True, exist_ok=True)
-    nodes = [node["metadata"]["name"] for node in get("nodes")]
+    nodes = all_nodes()
     with witness(namespace, ripe=RIPE_SECONDS) as pins:
         found = of_the_cluster(nodes, pins)
         return Soak(namespace, rights, minutes * 60, seed, folder, pins, found).run()
