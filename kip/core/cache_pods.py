@@ -1,9 +1,9 @@
 """The cache pods, as far as pins depend on them: small values, so that thousands fit into memory."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from sys import intern
-from typing import Any
+from typing import Any, Self
 
 from kip.core.render import TEMPLATE
 from kip.core.status import STARTING, fault_of, node_of
@@ -20,6 +20,7 @@ class CachePod:
     `settled`: nothing is being pulled or started, each container runs or has failed. `started`: its kubelet
     knows it. `homeless`: it finds no place on its node; `squeezed`: because cpu or memory is short there.
     `silent`: its node has ceased to report. `refused`: the kubelet did not take it, or has evicted it.
+    `pulls`: its kubelet asks the registry at each start, whatever the template says (AlwaysPullImages).
     """
 
     node: str
@@ -33,28 +34,61 @@ class CachePod:
     squeezed: bool
     silent: bool
     refused: bool
+    pulls: bool
     pins: frozenset[str]
 
 
-def read_cache_pods(pods: Iterable[Manifest]) -> tuple[CachePod, ...]:
+@dataclass(slots=True)
+class Listed:
+    """The images as the DaemonSets list them; a webhook may have the pods pull the same from a mirror."""
+
+    images: set[str] = field(default_factory=set)
+    by_template: dict[str, dict[str, str]] = field(default_factory=dict)
+    by_name: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def by(cls, daemonsets: Iterable[Manifest]) -> Self:
+        """Read the templates, the one that counts most last."""
+        listed = cls()
+        for daemonset in daemonsets:
+            template = daemonset["spec"]["template"]
+            names = {item["name"]: item["image"] for item in template["spec"]["containers"]}
+            listed.images.update(names.values())
+            listed.by_template[_fingerprint(template["metadata"])] = names
+            listed.by_name |= names
+        return listed
+
+    def name_of(self, image: str, container: str, template: str) -> str:
+        """Return what the settings call the image of a container in a pod made from that template."""
+        if image in self.images:
+            return image
+        return self.by_template.get(template, self.by_name).get(container, image)
+
+
+def read_cache_pods(pods: Iterable[Manifest], listed: Listed) -> tuple[CachePod, ...]:
     """Read pods. One that is being deleted is left out: its pins go with it."""
     shared: dict[frozenset[str], frozenset[str]] = {}  # thousands of nodes, a handful of different sets
-    return tuple(_read(pod, shared) for pod in pods if not pod["metadata"].get("deletionTimestamp"))
+    return tuple(_read(pod, listed, shared) for pod in pods if not pod["metadata"].get("deletionTimestamp"))
 
 
-def _read(pod: Manifest, shared: dict[frozenset[str], frozenset[str]]) -> CachePod:
+def _read(pod: Manifest, listed: Listed, shared: dict[frozenset[str], frozenset[str]]) -> CachePod:
     metadata, status = pod["metadata"], pod.get("status") or {}
     conditions = {item["type"]: item for item in status.get("conditions") or ()}
     scheduling: Manifest = conditions.get("PodScheduled", {})
     containers = status.get("containerStatuses") or ()
     running = {item["name"] for item in containers if "running" in (item.get("state") or {})}
-    pins = frozenset(intern(item["image"]) for item in pod["spec"]["containers"] if item["name"] in running)
+    template = intern(_fingerprint(metadata))
+    pins = frozenset(
+        intern(listed.name_of(item["image"], item["name"], template))
+        for item in pod["spec"]["containers"]
+        if item["name"] in running
+    )
     ready = conditions.get("Ready", {}).get("status") == "True"
     return CachePod(
         node=intern(node_of(pod)),
         owner=intern(_controller(metadata)),
         born=metadata.get("creationTimestamp", ""),
-        template=intern((metadata.get("annotations") or {}).get(TEMPLATE, "")),
+        template=template,
         ready=ready,
         settled=ready or _is_settled(containers) or _cannot_begin(status),
         started=bool(status.get("startTime")),
@@ -63,8 +97,13 @@ def _read(pod: Manifest, shared: dict[frozenset[str], frozenset[str]]) -> CacheP
         # When a node stops reporting, the control plane takes Ready away, but nobody changes the containers.
         silent=not ready and bool(containers) and all(item.get("ready") for item in containers),
         refused=status.get("phase") == "Failed",
+        pulls=any(item.get("imagePullPolicy") == "Always" for item in pod["spec"]["containers"]),
         pins=shared.setdefault(pins, pins),
     )
+
+
+def _fingerprint(metadata: Manifest) -> str:
+    return str((metadata.get("annotations") or {}).get(TEMPLATE, ""))
 
 
 def _controller(metadata: Manifest) -> str:

@@ -12,7 +12,15 @@ from kip.core.pins import Images, Pins, endangered, homeless_nodes, nodes_of, st
 from kip.core.progress import read_progress
 from kip.core.render import cache_labels
 from kip.core.rolling import exchanges_one_for_one, is_complete
-from kip.core.stand_ins import NET_OF, fingerprint_of, images_of, is_net, net_for, reaches
+from kip.core.stand_ins import (
+    NET_OF,
+    asks_for_nothing,
+    fingerprint_of,
+    images_of,
+    is_net,
+    net_for,
+    reaches,
+)
 from kip.core.steps import Action, Manifest, Observed, Plan, Step, Target, Waited, Wanted
 
 NET_PATIENCE = 20.0
@@ -22,7 +30,11 @@ They are away, or have no place for one more pod. A net holds in 3.5 s (measured
 """
 
 UNSEEN_PATIENCE = 300.0
-"""The same while the controller has not made all pods of the net: it may be away, or refused."""
+"""The same while the controller has not made all pods of the net (it may be away, or refused), and while the
+kubelets have to ask a registry for images that they have (AlwaysPullImages)."""
+
+NETS_BY_NODE = 2
+"""With so many nets there the next one is spread over all nodes: nodes that come and go need no more."""
 
 BLIND_PATIENCE = 40.0
 """The same without the right to read pods, where nobody says which images the net could hold at all."""
@@ -36,6 +48,7 @@ SILENCE = 60.0
 ROOM_PATIENCE = 5.0
 """Seconds that the scheduler may need for a cache pod before its node counts as full."""
 
+UNWELCOME = "no pods are made that request nothing; perhaps because of a LimitRange"
 NODES_SHOWN = 5
 Pods = tuple[CachePod, ...]
 
@@ -79,7 +92,7 @@ def before(
             wanted, found, nets, observed.pods, waited, template=template, everywhere=everywhere
         )
     if guarded.plan is None and not marked:
-        images = images_of(wanted.cache.manifest)
+        images = images_of(wanted.cache.expected)
         return _spread(net_for(wanted.cache.manifest, found, images), "its selector has to be remembered")
     return guarded
 
@@ -112,7 +125,7 @@ def _by_pods(
     template: str,
     everywhere: bool,
 ) -> Guarded:
-    images = images_of(wanted.cache.manifest)
+    images = images_of(wanted.cache.expected)
     need = endangered(pods, found["metadata"]["uid"], images, template=template, by_any_roll=everywhere)
     uncovered = without(need, pods, {net["metadata"]["uid"] for net in nets})
     if not uncovered:
@@ -121,11 +134,16 @@ def _by_pods(
     if not fitting:
         # What is still being pulled is listed too, so that one net will do.
         listed = _all(need) | (images_of(found) & images)
-        net = net_for(wanted.cache.manifest, found, listed, need)
+        nodes = need if len(nets) < NETS_BY_NODE else None
+        net = net_for(wanted.cache.manifest, found, listed, nodes)
         return _spread(net, f"the change would let go of {_in_words(uncovered)}")
-    names = tuple(sorted(net["metadata"]["uid"] for net in fitting))
-    patience = NET_PATIENCE if all(map(_has_its_pods, fitting)) else UNSEEN_PATIENCE
-    if waited(("net", names, frozenset(uncovered.items()))) < patience:
+    uids = {net["metadata"]["uid"] for net in fitting}
+    seconds = waited(("net", frozenset(uids)), sum(map(len, uncovered.values())))
+    if seconds >= NET_PATIENCE and all(map(_is_unwelcome, fitting)):
+        net = net_for(wanted.cache.manifest, found, _all(need), need, free=False)
+        return _spread(net, UNWELCOME)
+    there = all(map(_has_its_pods, fitting)) and not any(pod.pulls for pod in pods if pod.owner in uids)
+    if seconds < (NET_PATIENCE if there else UNSEEN_PATIENCE):
         return Guarded(Plan(pending=f"the net does not yet hold {_in_words(uncovered)}"))
     return Guarded(remarks=(f"no net could be spread for {_in_words(uncovered)}",))
 
@@ -134,10 +152,9 @@ def _blind(
     wanted: Wanted, found: Manifest, nets: list[Manifest], waited: Waited, *, everywhere: bool
 ) -> Guarded:
     progress = read_progress(found)
-    if (progress.current and not progress.wanted) or (is_complete(found) and not everywhere):
-        return Guarded()
-    held = images_of(found).union(*(images_of(net) for net in nets)) & images_of(wanted.cache.manifest)
-    if not held:
+    nobody = progress.current and not progress.wanted
+    held = images_of(found).union(*(images_of(net) for net in nets)) & images_of(wanted.cache.expected)
+    if nobody or not held or (is_complete(found) and not everywhere):
         return Guarded()
     fitting = [net for net in nets if images_of(net) >= held and reaches(net, ())]
     if not fitting:
@@ -147,6 +164,8 @@ def _blind(
     counts = tuple((net["metadata"]["uid"], read_progress(net)) for net in fitting)
     if waited(("net", counts)) < BLIND_PATIENCE:
         return Guarded(Plan(pending="the net is being spread"))
+    if all(map(_is_unwelcome, fitting)):
+        return _spread(net_for(wanted.cache.manifest, found, held, free=False), UNWELCOME)
     return Guarded(remarks=("the net is not complete",))
 
 
@@ -170,7 +189,7 @@ def _needed(
         uid,
         cache=found["metadata"]["uid"],
         template=fingerprint_of(found),
-        images=images_of(wanted.cache.manifest),
+        images=images_of(wanted.cache.expected),
         others={item["metadata"]["uid"] for item in others} - {uid},
         surges=not exchanges_one_for_one(found),
         # By the pods: the controller's count includes those that are just being deleted.
@@ -213,6 +232,13 @@ def _has_its_pods(net: Manifest) -> bool:
     """Whether the controller has made the net's pods: without one that works nothing is decided in haste."""
     progress = read_progress(net)
     return progress.current and (net.get("status") or {}).get("currentNumberScheduled", 0) >= progress.wanted
+
+
+def _is_unwelcome(net: Manifest) -> bool:
+    """Whether none of its pods could be made, perhaps as they request nothing."""
+    progress, status = read_progress(net), net.get("status") or {}
+    made = status.get("currentNumberScheduled", 0)
+    return progress.current and progress.wanted > 0 and not made and asks_for_nothing(net)
 
 
 def _all(pins: Pins) -> Images:

@@ -15,6 +15,10 @@ from kip.core.steps import Action, Manifest, Observed, Plan, Step, Target, Waite
 
 __all__ = ["Action", "Observed", "Plan", "Step", "Target", "Wanted", "make_plan", "needs_pods"]
 
+FOREGROUND = "foregroundDeletion"
+DELETION_PATIENCE = 45.0
+"""Seconds for the pods of a cache that is deleted in the foreground; they have 30 to end."""
+
 NEWER_PATIENCE = 600.0
 """Seconds for which a keeper leaves the cache to one that started later and has not changed it since.
 
@@ -41,7 +45,7 @@ def make_plan(wanted: Wanted, observed: Observed, waited: Waited) -> Plan:
     if whose := stranger(found, observed.owner):
         return _plan(Action.REFUSE, wanted.cache, (f"it belongs to {whose}",), found)
     if found["metadata"].get("deletionTimestamp"):
-        return _plan(Action.WAIT, wanted.cache, ("it is being deleted",), found)
+        return _after_deletion(wanted, observed, found, waited)
     stage = rolling.next_stage(wanted, found, waited)
     if stage is None:
         return Plan(pending="the holders are being started")
@@ -53,6 +57,19 @@ def make_plan(wanted: Wanted, observed: Observed, waited: Waited) -> Plan:
         return _change(wanted, observed, found, target, reasons, waited)
     plan = guard.retire(wanted, observed, found, waited)
     return plan if plan != Plan() else _watch(found)
+
+
+def _after_deletion(wanted: Wanted, observed: Observed, found: Manifest, waited: Waited) -> Plan:
+    """Return the plan for a cache that somebody has deleted, and that is still there."""
+    metadata = found["metadata"]
+    if FOREGROUND not in metadata.get("finalizers", ()):
+        return _plan(Action.WAIT, wanted.cache, ("it is being deleted",), found)
+    if waited(("deleted", metadata["uid"])) < DELETION_PATIENCE:
+        return Plan(pending="it is being deleted, after its pods")
+    if observed.rights.allow("patch", "daemonsets", group="apps", name=metadata["name"]):
+        return _plan(Action.RELEASE, wanted.cache, ("its deletion waits for pods that do not end",), found)
+    remedy = "end the pods that hang, or remove its finalizer, or grant patch on daemonsets"
+    return Plan(pending=f"its deletion waits for pods that do not end: {remedy}")
 
 
 def _watch(found: Manifest) -> Plan:

@@ -26,12 +26,16 @@ NET_OF = "kip.dev/net-of"
 NET = "kip.dev/net"
 """Label of the pods of a net: which one, as an edit may need another while the first still stands."""
 
+NODES = "kip.dev/nodes"
+"""Annotation of a net: the nodes (JSON) that it is limited to."""
+
 SELECTOR_OF_CACHE = "kip.dev/selector"
 """Annotation of a net: the selector (JSON) that its cache had; one that is made anew needs the same."""
 
 APP_LABEL = "app.kubernetes.io/name"
 NET_APP = "image-puller-net"
 HOLDER = "holder"
+NO_REQUESTS = {"cpu": "0", "memory": "0"}
 NODES_NAMED = 100
 """A net for more nodes than this is spread over all: a list of them would bloat the DaemonSet."""
 
@@ -56,17 +60,18 @@ def images_of(daemonset: Manifest) -> frozenset[str]:
 
 def reaches(daemonset: Manifest, nodes: Iterable[str]) -> bool:
     """Whether a net was spread over these nodes: it names its nodes, or has them all."""
-    affinity = daemonset["spec"]["template"]["spec"].get("affinity") or {}
-    required = (affinity.get("nodeAffinity") or {}).get(
-        "requiredDuringSchedulingIgnoredDuringExecution"
-    ) or {}
-    named = {
-        value
-        for term in required.get("nodeSelectorTerms") or ()
-        for field in term.get("matchFields") or ()
-        for value in field["values"]
-    }
-    return not named or named >= set(nodes)
+    try:
+        named = set(json.loads(daemonset["metadata"]["annotations"][NODES]))
+    except (KeyError, ValueError, TypeError):
+        return True
+    return named >= set(nodes)
+
+
+def asks_for_nothing(daemonset: Manifest) -> bool:
+    """Whether the containers of a net request no resources."""
+    containers = daemonset["spec"]["template"]["spec"]["containers"]
+    requests = (item.get("resources", {}).get("requests", {}) for item in containers)
+    return all(request == NO_REQUESTS for request in requests)
 
 
 def fingerprint_of(daemonset: Manifest) -> str:
@@ -76,26 +81,35 @@ def fingerprint_of(daemonset: Manifest) -> str:
 
 
 def net_for(
-    wanted: Manifest, found: Manifest, images: Iterable[str], nodes: Iterable[str] | None = None
+    wanted: Manifest,
+    found: Manifest,
+    images: Iterable[str],
+    nodes: Iterable[str] | None = None,
+    *,
+    free: bool = True,
 ) -> Manifest:
     """Return the net that holds `images` on `nodes` (None: on all) while the cache becomes `wanted`.
 
     `found` is the cache as it is: its sleeper's image is on the nodes, and its pull secrets are those that
-    the images were pulled with, so that the kubelet lets the net have them.
+    the images were pulled with, so that the kubelet lets the net have them. One that is not `free` requests
+    what cache pods request, as a LimitRange may ask for that.
     """
+    of_pod = _free if free else deepcopy
     held, named = sorted(images), sorted(nodes) if nodes is not None else []
     pod = deepcopy(wanted["spec"]["template"]["spec"])
     before = found["spec"]["template"]["spec"]
     name = wanted["metadata"]["name"]
     pod["imagePullSecrets"] = _both(pod.get("imagePullSecrets"), before.get("imagePullSecrets"))
-    pod["initContainers"] = [_free(_with_sleeper_of(before, item)) for item in pod["initContainers"]]
+    pod["initContainers"] = [of_pod(_with_sleeper_of(before, item)) for item in pod["initContainers"]]
     pattern = pod["containers"][0]
     pod["containers"] = [
-        _free({**pattern, "name": f"held-{number}", "image": image, "imagePullPolicy": "Never"})
+        of_pod({**pattern, "name": f"held-{number}", "image": image, "imagePullPolicy": "Never"})
         for number, image in enumerate(held, 1)
     ]
+    annotations = {SELECTOR_OF_CACHE: json.dumps(found["spec"]["selector"], sort_keys=True)}
     if named and len(named) <= NODES_NAMED:
         pod["affinity"] = _only_on(named)
+        annotations[NODES] = json.dumps(named)
     identity = hashlib.sha256(json.dumps(pod, sort_keys=True).encode()).hexdigest()[:6]
     labels = {APP_LABEL: NET_APP, INSTANCE_LABEL: name, NET: identity}
     return {
@@ -104,7 +118,7 @@ def net_for(
             **{key: value for key, value in wanted["metadata"].items() if key != "annotations"},
             "name": f"{name[:NAME_LENGTH].rstrip('-.')}-net-{identity}",
             "labels": {**labels, NET_OF: name},
-            "annotations": {SELECTOR_OF_CACHE: json.dumps(found["spec"]["selector"], sort_keys=True)},
+            "annotations": annotations,
         },
         "spec": {
             **wanted["spec"],
@@ -158,7 +172,7 @@ def _with_sleeper_of(before: Manifest, copier: Manifest) -> Manifest:
 
 def _free(container: Manifest) -> Manifest:
     """Return the container without a request; 0 must be said, as a missing one would be set to the limit."""
-    resources = {**container["resources"], "requests": {"cpu": "0", "memory": "0"}}
+    resources = {**container["resources"], "requests": NO_REQUESTS}
     return {**container, "resources": resources}
 
 

@@ -1,17 +1,24 @@
 """The values that a plan is made of, and made from."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from kip.core.cache_pods import CachePod
 from kip.core.render import Owner
 from kip.core.rights import Rights
 
 Manifest = dict[str, Any]
-Waited = Callable[[Hashable], float]
-"""How many seconds the plan has asked about the same thing, in a row: 0 when it is new."""
+
+
+class Waited(Protocol):
+    """How many seconds the plan has asked about the same thing, in a row: 0 when it is new.
+
+    What is `left` to wait for counts too: whenever it is less than ever before, the seconds begin anew.
+    """
+
+    def __call__(self, key: Hashable, left: int = 0) -> float: ...  # noqa: D102
 
 
 class Action(StrEnum):
@@ -26,6 +33,8 @@ class Action(StrEnum):
     """Create a net, which holds the pins while the cache changes."""
     RETIRE = "retire"
     """Delete a net, or the cache of an earlier name, with its pods: what it held the cache holds now."""
+    RELEASE = "release"
+    """Deleted in the foreground, it waits for pods on nodes that may be dead: let it go without them."""
     WAIT = "wait"
     """It is being deleted; its end wakes the keeper."""
     REFUSE = "refuse"

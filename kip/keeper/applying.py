@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from kip.cluster.api import DAEMONSETS, Cluster
 from kip.core.ownership import TEMPLATE_GENERATION, WRITTEN_BY, written_annotations
+from kip.core.plan import FOREGROUND
 from kip.core.stand_ins import fingerprint_of
 from kip.core.steps import Action, Manifest, Plan, Step
 from kip.errors import Conflict, OwnershipError
@@ -32,6 +33,8 @@ def carry_out(
                 _replace(step, cluster, signature, sleep)
             case Action.RETIRE:
                 cluster.delete(DAEMONSETS, step.namespace, step.name, uid=step.uid)
+            case Action.RELEASE:
+                _release(step, cluster)
             case Action.WAIT:
                 pass
             case Action.REFUSE:
@@ -93,6 +96,21 @@ def _replace(step: Step, cluster: Cluster, signature: str, sleep: Callable[[floa
             return
         sleep(POLL_SECONDS)
     raise Conflict(f"DaemonSet {step.namespace}/{step.name} is still being deleted")
+
+
+def _release(step: Step, cluster: Cluster) -> None:
+    """Let the garbage collector remove the object now; its pods it removes after that."""
+    metadata = (cluster.get(DAEMONSETS, step.namespace, step.name) or {}).get("metadata", {})
+    finalizers = metadata.get("finalizers", [])
+    if metadata.get("uid") != step.uid or FOREGROUND not in finalizers:
+        return
+    place = f"/metadata/finalizers/{finalizers.index(FOREGROUND)}"
+    operations = [
+        {"op": "test", "path": "/metadata/uid", "value": step.uid},
+        {"op": "test", "path": place, "value": FOREGROUND},
+        {"op": "remove", "path": place},
+    ]
+    cluster.patch(DAEMONSETS, step.namespace, step.name, operations)
 
 
 def _signed(manifest: Manifest, signature: str) -> Manifest:

@@ -9,7 +9,7 @@ import structlog
 from kip.cluster.api import CONFIGMAPS, DAEMONSETS, DEPLOYMENTS, PODS, SECRETS, Cluster, Selection
 from kip.config.findings import Unreadable
 from kip.config.settings import Platform, Settings
-from kip.core.cache_pods import CachePod, read_cache_pods
+from kip.core.cache_pods import CachePod, Listed, read_cache_pods
 from kip.core.ownership import is_former_cache, is_our_net
 from kip.core.render import Owner
 from kip.core.rights import Rights
@@ -94,12 +94,15 @@ def observe_former(
     return tuple(_others(daemonsets, Place(namespace, ""), owner, names))
 
 
-def read_pods(cluster: Cluster, namespaces: Iterable[str]) -> tuple[CachePod, ...]:
-    """Read the pods of caches and nets."""
+def read_pods(
+    cluster: Cluster, namespaces: Iterable[str], daemonsets: Iterable[Manifest]
+) -> tuple[CachePod, ...]:
+    """Read the pods of caches and nets; `daemonsets` tell what their images are called in the settings."""
+    listed = Listed.by(daemonsets)
     pods: list[CachePod] = []
     for namespace in sorted(set(namespaces)):
         for page in cluster.pages(Selection(PODS, namespace, labels=pod_labels())):
-            pods += read_cache_pods(page.items)
+            pods += read_cache_pods(page.items, listed)
     return tuple(pods)
 
 

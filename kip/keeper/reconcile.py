@@ -114,11 +114,14 @@ class Reconciler:
         for namespace in self._former_namespaces(settings):
             left = observe_former(self.cluster, settings, namespace, self.rights(namespace), self._former)
             observed = replace(observed, others=observed.others + left)
-        observed = replace(observed, net_refused=self._net_refused, started=self._started)
+        # A net that is not seen could not be counted on, nor be removed.
+        blind = not rights.allow("list", "daemonsets", group="apps")
+        observed = replace(observed, net_refused=self._net_refused or blind, started=self._started)
         wanted = self._wanted(settings, observed)
         places = {settings.namespace, *(other["metadata"]["namespace"] for other in observed.others)}
         if needs_pods(observed) and all(self.rights(place).allow("list", "pods") for place in places):
-            observed = replace(observed, pods=read_pods(self.cluster, places))
+            lists = [*observed.others, wanted.cache.expected, *filter(None, [observed.daemonset])]
+            observed = replace(observed, pods=read_pods(self.cluster, places, lists))
         return observed, make_plan(wanted, observed, self._waits)
 
     def rights(self, namespace: str) -> Rights:

@@ -6,20 +6,28 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Waits:
-    """Seconds since each key was first asked for. A key that one round does not ask for is forgotten.
+    """Seconds since each key was first asked for, or since less was left to wait for than ever before.
+
+    A key that one round does not ask for is forgotten.
 
     Kept in memory only, by a monotonic `clock`: a keeper that starts anew waits anew, and no two machines'
     clocks are compared.
     """
 
     clock: Callable[[], float]
-    _since: dict[Hashable, float] = field(default_factory=dict)
-    _asked: dict[Hashable, float] = field(default_factory=dict)
+    _since: dict[Hashable, tuple[float, int]] = field(default_factory=dict)
+    _asked: dict[Hashable, tuple[float, int]] = field(default_factory=dict)
 
-    def __call__(self, key: Hashable) -> float:
-        """Return for how long `key` has been asked for in every round."""
+    def __call__(self, key: Hashable, left: int = 0) -> float:
+        """Return for how long `key` has been asked for in every round, without a progress in what is `left`.
+
+        Progress is less than there ever was: what goes up and down does not make it wait for ever.
+        """
         now = self.clock()
-        since = self._asked.setdefault(key, self._since.get(key, now))
+        since, least = self._asked.get(key) or self._since.get(key) or (now, left)
+        if left < least:
+            since, least = now, left
+        self._asked[key] = since, least
         return now - since
 
     def next_round(self) -> None:

@@ -32,7 +32,7 @@ def net(images=(A,), nodes=None, status=None) -> dict:
 
 def plan(found, *, wanted=NEW, pods=None, others=(), rights=PATCH, waited=0.0, **observed):
     seen = Observed(found, OWNER, rights, tuple(others), pods, **observed)
-    return make_plan(Wanted(Target(wanted, wanted)), seen, lambda _: waited)
+    return make_plan(Wanted(Target(wanted, wanted)), seen, lambda *_: waited)
 
 
 def action(*arguments, **values) -> str:
@@ -178,7 +178,7 @@ def staged(found, *, budget="1", pods=None, others=(), waited=0.0):
     wanted["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] = int(budget)
     holder = holder_of(wanted, adopts=found is None)
     stages = Wanted(Target(wanted, wanted), Target(holder, holder), budget)
-    return make_plan(stages, Observed(found, OWNER, PATCH, tuple(others), pods), lambda _: waited)
+    return make_plan(stages, Observed(found, OWNER, PATCH, tuple(others), pods), lambda *_: waited)
 
 
 def limited(wanted: dict, status: dict) -> dict:

@@ -3,7 +3,7 @@
 import pytest
 from samples import pod
 
-from kip.core.cache_pods import CachePod, read_cache_pods
+from kip.core.cache_pods import CachePod, Listed, read_cache_pods
 from kip.core.pins import endangered, homeless_nodes, squeezed_nodes, stalled_nodes, still_needed, without
 
 A, B = "registry.example/a:1", "registry.example/b:1"
@@ -188,7 +188,7 @@ FAILING = {"waiting": {"reason": "ImagePullBackOff"}}
 
 
 def read(*states: dict, **values) -> CachePod:
-    (only,) = read_cache_pods([manifest(*states, **values)])
+    (only,) = read_cache_pods([manifest(*states, **values)], Listed())
     return only
 
 
@@ -197,7 +197,7 @@ def test_a_pod_pins_the_images_of_running_containers():
 
 
 def test_a_pod_that_is_being_deleted_pins_nothing():
-    assert read_cache_pods([manifest(RUNNING, deletionTimestamp="2026-11-21T08:00:00Z")]) == ()
+    assert read_cache_pods([manifest(RUNNING, deletionTimestamp="2026-11-21T08:00:00Z")], Listed()) == ()
 
 
 @pytest.mark.parametrize(
@@ -216,14 +216,14 @@ def test_a_pod_whose_containers_are_well_but_which_is_not_ready_is_on_a_node_tha
 
 
 def test_thousands_of_pods_share_the_sets_of_their_pins():
-    first, second = read_cache_pods([manifest(RUNNING, RUNNING), manifest(RUNNING, RUNNING)])
+    first, second = read_cache_pods([manifest(RUNNING, RUNNING), manifest(RUNNING, RUNNING)], Listed())
     assert first.pins is second.pins
 
 
 def test_a_pod_whose_init_container_fails_is_settled():
     found = manifest(PULLING)
     found["status"]["initContainerStatuses"] = [{"name": "copy-sleep", "state": FAILING, "ready": False}]
-    (only,) = read_cache_pods([found])
+    (only,) = read_cache_pods([found], Listed())
     assert only.settled
 
 
@@ -238,5 +238,5 @@ def test_a_pod_whose_init_container_fails_is_settled():
 def test_a_pod_is_squeezed_where_one_that_asks_for_nothing_would_fit(message, squeezed):
     found = manifest()
     found["status"]["conditions"] = [{"type": "PodScheduled", "status": "False", "message": message}]
-    (only,) = read_cache_pods([found])
+    (only,) = read_cache_pods([found], Listed())
     assert only.squeezed is squeezed

@@ -16,7 +16,7 @@ CREATED = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)  # as samples.stored says
 
 def plan(wanted, found, rights=PATCH, owner=OWNER):
     found = found and {"status": COMPLETE, **found}
-    return make_plan(Wanted(Target(wanted, wanted)), Observed(found, owner, rights), lambda _: 0.0)
+    return make_plan(Wanted(Target(wanted, wanted)), Observed(found, owner, rights), lambda *_: 0.0)
 
 
 def step(wanted, found, rights=PATCH):
@@ -38,7 +38,7 @@ def test_what_the_api_server_adds_by_itself_is_no_difference():
     found = stored(expected)
 
     seen = Observed(found, OWNER, PATCH)
-    assert make_plan(Wanted(Target(manifest(), expected)), seen, lambda _: 0.0).steps == ()
+    assert make_plan(Wanted(Target(manifest(), expected)), seen, lambda *_: 0.0).steps == ()
 
 
 @pytest.mark.parametrize(("rights", "action"), [(PATCH, Action.APPLY), (Rights(), Action.REPLACE)])

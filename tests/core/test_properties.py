@@ -37,7 +37,7 @@ everything = some.builds(
 def plan(wanted: dict, found: dict) -> Plan:
     seen = Observed(found | {"status": COMPLETE}, OWNER, Rights())
     budget = str(wanted["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"])
-    return make_plan(Wanted(Target(wanted, wanted), budget=budget), seen, lambda _: 0.0)
+    return make_plan(Wanted(Target(wanted, wanted), budget=budget), seen, lambda *_: 0.0)
 
 
 def rendered(chosen: Settings) -> dict:

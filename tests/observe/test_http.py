@@ -81,7 +81,7 @@ def test_the_probes_are_served():
         with urlopen(f"http://127.0.0.1:{port}/livez", timeout=5) as answer:
             assert answer.read() == b"[+] loop: ok\n"
     finally:
-        server.close()
+        server.trigger.pull_trigger(server.close)  # in its own thread, which may be polling just now
 
 
 def test_an_address_that_is_taken_is_named():

@@ -82,5 +82,6 @@ def pod(*pins: str, node="n1", owner="cache", **values) -> CachePod:
         "squeezed": False,
         "silent": False,
         "refused": False,
+        "pulls": False,
     }
     return CachePod(node=node, owner=owner, pins=frozenset(pins), **{**given, **values})
