@@ -47,13 +47,15 @@ def follow(cluster: Cluster, selection: Selection, clock: Callable[[], float]) -
 def watch_for_ever(
     cluster: Cluster,
     selection: Selection,
-    changed: Callable[[], None],
+    changed: Callable[[str], None],
     *,
     stop: threading.Event,
     clock: Callable[[], float],
     random: Random,
 ) -> None:
     """Call `changed` after each change of the selection, until `stop` is set; retry errors with back-off.
+
+    It is told "deleted" when an object is gone, "changed" for anything else.
 
     Once it is set nothing is called or logged any more.
     """
@@ -66,7 +68,7 @@ def watch_for_ever(
                     return
                 # A list alone proves nothing about the watch: only an event does, or that it lasts.
                 failures = 0 if event else failures
-                changed()
+                changed("deleted" if event and event.type == "DELETED" else "changed")
         except ApiError as error:
             interruption: KipError = error
         except Exception as error:  # noqa: BLE001 - the outermost frame of its thread: it must not just end

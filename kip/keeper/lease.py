@@ -56,11 +56,22 @@ class Leadership:
     _due: float = NEVER
     _without: bool = False
     _waiting_for: str = ""
+    _refused_since: float = math.inf
 
     @property
     def holder(self) -> str:
         """Return who holds the lease, as last read; empty when nobody does, or nothing is known."""
         return self._lease.holder if self._lease else ""
+
+    @property
+    def in_time(self) -> bool:
+        """Whether this keeper may still act, at this moment."""
+        return self.clock() < self._until
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether no other keeper acts: this one really holds the lease."""
+        return self.in_time and not self._without
 
     def follow(self, namespace: str, name: str) -> None:
         """Hold the lease of this cache from now on, and let go of another's."""
@@ -73,7 +84,7 @@ class Leadership:
         """Whether this keeper is the one to act. Asks the API server only when that is due; never raises."""
         if self._lease and self.clock() >= self._due:
             self._look(self._lease)
-        before, self.holding = self.holding, self.clock() < self._until
+        before, self.holding = self.holding, self.in_time
         if before and not self.holding:
             self._warn("lease_lost", holder=self.holder, error=str(self.error) if self.error else None)
         return self.holding
@@ -94,6 +105,7 @@ class Leadership:
             )
         self._lease, self.holding, self.error = None, False, None
         self._until, self._due, self._without, self._waiting_for = NEVER, NEVER, False, ""
+        self._refused_since = math.inf
 
     def _look(self, lease: LeaseObject) -> None:
         """Take or renew the lease if we may; set until when we hold it, and when to look again."""
@@ -106,12 +118,21 @@ class Leadership:
             else:
                 self._waits(lease, started)
         except Forbidden as error:
-            self._do_without(str(error), started)
+            self._forbidden(error, lease, started)
         except KipError as error:
             self._failed(error, started)
         except Exception as error:  # the outermost frame of a tick: a fault must not end the loop
             log.warning("fault", exc_info=True)
             self._failed(Fault(error), started)
+
+    def _forbidden(self, error: Forbidden, lease: LeaseObject, started: float) -> None:
+        """Do without the lease; but an API server that is just starting may refuse what is granted."""
+        granted = not self.rights(lease.namespace).incomplete
+        self._refused_since = min(self._refused_since, started)
+        if granted and started - self._refused_since < FORBIDDEN_SECONDS:
+            self._failed(error, started)
+        else:
+            self._do_without(str(error), started)
 
     def _missing(self, lease: LeaseObject) -> list[str]:
         """Return the verbs that are not granted. RBAC limits no `create` to a name, as it comes without."""
@@ -128,13 +149,13 @@ class Leadership:
         if not self.holding or self._without:
             log.info("lease_acquired", **self._named(), transitions=lease.transitions)
         self._until, self._due = started + HOLD_SECONDS, started + RENEW_SECONDS
-        self._without, self._waiting_for = False, ""
+        self._without, self._waiting_for, self._refused_since = False, "", math.inf
 
     def _waits(self, lease: LeaseObject, started: float) -> None:
         if lease.holder not in ("", self._waiting_for):
             log.info("lease_waiting", **self._named(), holder=lease.holder)
         self._until, self._due = NEVER, started + LOOK_SECONDS
-        self._without, self._waiting_for = False, lease.holder
+        self._without, self._waiting_for, self._refused_since = False, lease.holder, math.inf
 
     def _do_without(self, why: str, started: float) -> None:
         if not self._without:

@@ -29,6 +29,9 @@ LOOK_AGAIN_AT_LEAST_SECONDS = 30.0
 SHARE_OF_TIME = 20.0
 """The pause after a look is so many times as long as the look: a list of thousands of pods is dear."""
 
+COUNTS = frozenset({"daemonset_changed"})
+"""Mostly only counts in the status, which thousands of nodes change many times a second."""
+
 EAGER_SECONDS = 5.0
 """After a failure a change is looked at before its retry, as it may be the cure; but only so often."""
 
@@ -55,6 +58,7 @@ class Loop:
     _failures: int = 0
     _waiting: set[str] = field(default_factory=set)
     _held_until: float = 0.0
+    _sated_until: float = 0.0
     _interval: float = 0.0
     _refresh_at: datetime | None = None
     _progress: Progress | None = None
@@ -70,18 +74,24 @@ class Loop:
             self.timers.run_pending()
             self._keep_lease()
             self._waiting.update(self.triggers.wait(self._pause()))
-            if self._waiting and ("retry" in self._waiting or self.clock() >= self._held_until):
+            if self._waiting and self.clock() >= self._not_before():
                 reasons = tuple(sorted(self._waiting))
                 self._waiting.clear()
                 self.once(reasons)
             elif self._refresh_at and not self._failures and self.now() >= self._refresh_at:
                 self.triggers.wake("refresh")
 
+    def _not_before(self) -> float:
+        """Return when what waits may be looked at: not at once after a failure, or a dear look."""
+        if "retry" in self._waiting:
+            return 0.0
+        return max(self._held_until, self._sated_until if self._waiting <= COUNTS else 0.0)
+
     def _pause(self) -> float:
         """Return how long to wait for a reason: not beyond the next timer, nor the end of a back-off."""
         idle = self.timers.idle_seconds
         pauses = [TICK_SECONDS] if idle is None else [TICK_SECONDS, idle]
-        return min([*pauses, self._held_until - self.clock()] if self._waiting else pauses)
+        return min([*pauses, self._not_before() - self.clock()] if self._waiting else pauses)
 
     def once(self, reasons: tuple[str, ...]) -> None:
         """Reconcile once. An error is reported and retried later; none ends the keeping of images."""
@@ -101,7 +111,7 @@ class Loop:
             if not self.leadership.hold():
                 self._stand_by(report, started)
                 return
-            outcome = self.reconciler.reconcile(settings)
+            outcome = self.reconciler.reconcile(settings, self.leadership)
         except KipError as error:
             self._failed(error, report, started)
             return
@@ -177,6 +187,7 @@ class Loop:
             waiting = 0.0 if plan.steps else now - self._pending_since
             pause = min(max(LOOK_AGAIN_SECONDS, waiting / 10), LOOK_AGAIN_AT_LEAST_SECONDS)
             self._wake_in(max(pause, duration * SHARE_OF_TIME), "progress")
+            self._sated_until = now if plan.steps else now + duration * SHARE_OF_TIME
 
     def _wake_in(self, seconds: float, reason: str) -> None:
         """Wake once, in whole seconds; a reason that waits already is put off."""

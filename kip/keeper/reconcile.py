@@ -15,11 +15,12 @@ from kip.core.refresh import Stamp, digests_for, digests_on_nodes
 from kip.core.render import render
 from kip.core.rights import Rights
 from kip.core.rolling import limits_pulls
-from kip.core.stand_ins import holder_of, selector_of_lost_cache
+from kip.core.stand_ins import holder_of, images_of, selector_of_lost_cache
 from kip.core.steps import Action, Observed, Plan, Wanted
 from kip.errors import Forbidden, Invalid, SettingsError
 from kip.keeper.applying import carry_out
 from kip.keeper.fights import Fights
+from kip.keeper.lease import Leadership
 from kip.keeper.observing import (
     Place,
     detect_platform,
@@ -74,20 +75,26 @@ class Reconciler:
     _place: Place | None = None
     _accepted: Settings | None = None
     _net_refused: bool = False
+    _exclusive: bool = False
     _validator: Validator = field(init=False)
     _waits: Waits = field(init=False)
     _fights: Fights = field(init=False)
     _started: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self._validator = Validator(self.cluster)
+        self._validator = Validator(self.cluster, self.clock)
         self._waits = Waits(self.clock)
         self._fights = Fights(self.clock)
         self._started = self.now().isoformat(timespec="microseconds") if self.name else ""
 
-    def reconcile(self, settings: Settings) -> Outcome:
-        """Do the next step, and say what that was. Raises ApiError, OwnershipError and SettingsError."""
+    def reconcile(self, settings: Settings, leadership: Leadership | None = None) -> Outcome:
+        """Do the next step, and say what that was. Raises ApiError, OwnershipError and SettingsError.
+
+        `leadership` is asked again before anything is written, as a look may take long; None: nobody else is
+        there.
+        """
         self._waits.next_round()
+        self._exclusive = leadership is not None and leadership.exclusive
         refusal: SettingsError | None = None
         try:
             self._remember(settings)
@@ -102,6 +109,8 @@ class Reconciler:
         found = observed.daemonset
         if plan.steps and (reason := self._fights.held_back(plan.steps[0], found)):
             plan = Plan(pending=reason)
+        if plan.steps and leadership and not leadership.in_time:
+            plan = Plan(pending="the lease has run out")
         if plan.steps:
             self._carry_out(plan)
         progress = read_progress(found) if found else None
@@ -116,7 +125,9 @@ class Reconciler:
             observed = replace(observed, others=observed.others + left)
         # A net that is not seen could not be counted on, nor be removed.
         blind = not rights.allow("list", "daemonsets", group="apps")
-        observed = replace(observed, net_refused=self._net_refused or blind, started=self._started)
+        # The lease says more about who is to act than the times at which keepers started.
+        started = "" if self._exclusive else self._started
+        observed = replace(observed, net_refused=self._net_refused or blind, started=started)
         wanted = self._wanted(settings, observed)
         places = {settings.namespace, *(other["metadata"]["namespace"] for other in observed.others)}
         if needs_pods(observed) and all(self.rights(place).allow("list", "pods") for place in places):
@@ -156,7 +167,8 @@ class Reconciler:
                 selector=selector,
             )
 
-        accepted, cache = self._validator.accept(settings, rendered)
+        cached = images_of(found) if found else frozenset()
+        accepted, cache = self._validator.accept(settings, rendered, cached)
         if not limits_pulls(accepted.max_surge):
             return Wanted(cache)
         holder = self._validator.target(holder_of(cache.manifest, adopts=found is None))

@@ -63,6 +63,7 @@ class Refresher:
     _asked: tuple[str, ...] = ()
     _answers: Answers | None = None
     _not_before: datetime | None = None
+    _in_order_at: datetime | None = None
     _decided: tuple[Stamp, Stamp] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -98,7 +99,13 @@ class Refresher:
     def next_at(self, settings: Settings, daemonset: Manifest | None) -> datetime | None:
         """Return when the next refresh, or the next question about one, is due."""
         due = refresh_due(settings, daemonset) if daemonset else None
-        return max(due, self._not_before) if due and self._not_before else due
+        if due is None:
+            return None
+        now, interval = self.now(), settings.caching_interval
+        if due > now + 2 * interval:
+            due = now  # the last one was in the future: somebody wrote there, or a clock was wrong
+        again = self._in_order_at + interval if self._in_order_at else due
+        return max(due, again, self._not_before or due)
 
     def _worth_it(
         self,
@@ -113,7 +120,7 @@ class Refresher:
         if self._asked != images:
             self._question(settings, images, credentials())
         answers = self._answers_for(images)
-        return None if answers is None else self._decide(settings, answers, known_digests(last), seen)
+        return None if answers is None else self._decide(answers, known_digests(last), seen)
 
     def _question(
         self, settings: Settings, images: tuple[str, ...], credentials: Sequence[Credential]
@@ -141,14 +148,12 @@ class Refresher:
             answers, self._answers, self._asked = self._answers, None, ()
             return answers
 
-    def _decide(
-        self, settings: Settings, answers: Answers, known: Mapping[str, str], seen: Seen
-    ) -> dict[str, str] | None:
+    def _decide(self, answers: Answers, known: Mapping[str, str], seen: Seen) -> dict[str, str] | None:
         told = {image: answer for image, answer in answers.items() if isinstance(answer, str)}
         verdict = judge(answers, known, seen() if told.keys() - known.keys() else {})
         reasons = {image: str(answer) for image, answer in answers.items() if isinstance(answer, KipError)}
         if verdict.moved or verdict.untold:
-            self._not_before = None
+            self._not_before = self._in_order_at = None
             log.info("refresh_begins", moved=verdict.moved or None, untold=_first(reasons, verdict.untold))
             return told
         if verdict.away:
@@ -161,7 +166,7 @@ class Refresher:
                 remedy="let the keeper reach the registry, or set REFRESH to always",
             )
             return None
-        self._not_before = self.now() + settings.caching_interval
+        self._not_before, self._in_order_at = None, self.now()
         log.info("refresh_not_needed", images=len(answers))
         return None
 

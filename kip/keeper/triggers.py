@@ -56,10 +56,10 @@ class Watches:
 
     def _start(self, selection: Selection) -> threading.Event:
         stop = threading.Event()
-        reason = f"{selection.resource.kind.lower()}_changed"
+        kind = selection.resource.kind.lower()
         threading.Thread(
             target=watch_for_ever,
-            args=(self.cluster, selection, lambda: self.triggers.wake(reason)),
+            args=(self.cluster, selection, lambda what: self.triggers.wake(f"{kind}_{what}")),
             kwargs={"stop": stop, "clock": self.clock, "random": self.random},
             name=f"watch {selection.resource.plural}/{selection.name}",
             daemon=True,  # a watch blocks in a read for minutes; nothing is lost when it just ends

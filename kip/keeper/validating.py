@@ -16,13 +16,16 @@ from kip.config.settings import Settings
 from kip.core.refusals import entries_at_fault, problems_of
 from kip.core.stand_ins import holder_of
 from kip.core.steps import Target
-from kip.errors import ApiError, Forbidden, Invalid, SettingsError
+from kip.errors import ApiError, Forbidden, Invalid, Problem, SettingsError
 
 Manifest = dict[str, Any]
 Render = Callable[[Settings], Manifest]
 
 RBAC_SAYS = "cannot create resource"
 """A missing right, as RBAC words it: not a word about the image, and soon over if the server just started."""
+
+LASTING_SECONDS = 600.0
+"""A refusal of an image that is on the nodes counts after so long."""
 
 REMEDY = "Correct or remove it; all other images are cached."
 
@@ -31,31 +34,40 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Validator:
-    """Asks the API server, and remembers the answers until `forget`."""
+    """Asks the API server, and remembers the answers until `forget`. `clock` tells monotonic seconds."""
 
     cluster: Cluster
+    clock: Callable[[], float]
     _answers: list[tuple[Manifest, Manifest]] = field(default_factory=list)
     _reduced: tuple[Manifest, Settings] | None = None
     _refused: tuple[Manifest, SettingsError] | None = None
     _left_out: dict[str, str] = field(default_factory=dict)
+    _refused_since: dict[str, float] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Ask anew."""
         self._answers.clear()
         self._reduced = self._refused = None
 
-    def accept(self, settings: Settings, render: Render) -> tuple[Settings, Target]:
+    def accept(
+        self, settings: Settings, render: Render, cached: frozenset[str] = frozenset()
+    ) -> tuple[Settings, Target]:
         """Return the settings without the images that the API server refuses, and the cache they make.
+
+        One that is `cached` already is left out only when it is still refused after a while: a policy that
+        is out of order for a moment is to cost no pin.
 
         Raises SettingsError when it refuses more than single images, any other ApiError as it comes.
         """
         whole = render(settings)
+        listed = {entry.image for entry in settings.images}
+        self._refused_since = {image: at for image, at in self._refused_since.items() if image in listed}
         if self._refused and self._refused[0] == whole:
             raise self._refused[1]
         if self._reduced and self._reduced[0] == whole:
             settings = self._reduced[1]
         try:
-            settings, target = self._reduce(settings, render)
+            settings, target = self._reduce(settings, render, cached)
         except SettingsError as error:
             self._refused = whole, error
             raise
@@ -72,16 +84,25 @@ class Validator:
         self._answers.insert(0, (manifest, answer))
         return Target(manifest, answer)
 
-    def _reduce(self, settings: Settings, render: Render) -> tuple[Settings, Target]:
+    def _reduce(self, settings: Settings, render: Render, cached: frozenset[str]) -> tuple[Settings, Target]:
         while True:
             wanted = render(settings)
             try:
-                return settings, self.target(wanted)
+                target = self.target(wanted)
             except (Invalid, Forbidden) as error:
-                settings = self._without_faulty(settings, error, wanted, render)
+                settings = self._without_faulty(settings, error, wanted, render, cached)
+            else:
+                for entry in settings.images:
+                    self._refused_since.pop(entry.image, None)
+                return settings, target
 
     def _without_faulty(
-        self, settings: Settings, error: ApiError, wanted: Manifest, render: Render
+        self,
+        settings: Settings,
+        error: ApiError,
+        wanted: Manifest,
+        render: Render,
+        cached: frozenset[str],
     ) -> Settings:
         faulty = entries_at_fault(error.causes) or self._tried_alone(settings, wanted, render)
         kept = tuple(entry for index, entry in enumerate(settings.images) if index not in faulty)
@@ -89,6 +110,9 @@ class Validator:
             if isinstance(error, Forbidden):
                 raise error  # a right that is missing is no fault of the settings
             raise SettingsError(problems_of(str(error), error.causes)) from error
+        images = {settings.images[index].image for index in faulty}
+        if new := [image for image in sorted(images & cached) if self._is_new(image)]:
+            raise SettingsError(tuple(_not_yet(image, str(error)) for image in new)) from error
         for index, message in faulty.items():
             entry = settings.images[index]
             if self._left_out.get(entry.name) != entry.image:
@@ -101,6 +125,11 @@ class Validator:
                     remedy=REMEDY,
                 )
         return replace(settings, images=kept)
+
+    def _is_new(self, image: str) -> bool:
+        """Whether the refusal of this image has not lasted yet."""
+        now = self.clock()
+        return now - self._refused_since.setdefault(image, now) < LASTING_SECONDS
 
     def _tried_alone(self, settings: Settings, wanted: Manifest, render: Render) -> dict[int, str]:
         """Return the images that are refused alone, while a cache without any is fine: a policy's work."""
@@ -118,3 +147,13 @@ class Validator:
                 raise
             return error
         return None
+
+
+def _not_yet(image: str, message: str) -> Problem:
+    minutes = round(LASTING_SECONDS / 60)
+    return Problem(
+        "IMAGES",
+        show(image),
+        f"the API server now refuses what is cached: {message}",
+        f"It is left out if that lasts for {minutes} minutes; until then the cache stays as it is.",
+    )

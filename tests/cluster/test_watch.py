@@ -70,7 +70,7 @@ def watched(cluster, *, waits: int, step: float = 5.0) -> tuple[list[float], int
     """Watch until so many waits; return them, and how often `changed` was called."""
     stop, calls = Stop(waits), []
     watch_for_ever(
-        cluster, SELECTION, lambda: calls.append(1), stop=stop, clock=Clock(step), random=Random(1)
+        cluster, SELECTION, lambda _: calls.append(1), stop=stop, clock=Clock(step), random=Random(1)
     )
     return stop.waits, len(calls)
 
@@ -110,6 +110,13 @@ def test_every_list_and_every_event_is_a_change():
     cluster = Scripted([event("MODIFIED", "7"), event("MODIFIED", "8")])
     _, changes = watched(cluster, waits=1)
     assert changes == 3
+
+
+def test_a_deletion_is_told_as_such():
+    stop, told = Stop(1), []
+    cluster = Scripted([event("MODIFIED", "7"), event("DELETED", "8")])
+    watch_for_ever(cluster, SELECTION, told.append, stop=stop, clock=Clock(5.0), random=Random(1))
+    assert told == ["changed", "changed", "deleted"]
 
 
 def test_watches_that_end_at_once_are_no_hot_loop():
@@ -166,12 +173,12 @@ def test_a_watch_that_fails_after_its_end_is_silent():
             raise Unreachable("gone")
 
     with capture_logs() as logs:
-        watch_for_ever(Ending(), SELECTION, lambda: None, stop=stop, clock=Clock(5.0), random=Random(1))
+        watch_for_ever(Ending(), SELECTION, lambda _: None, stop=stop, clock=Clock(5.0), random=Random(1))
     assert logs == []
 
 
 def test_a_stopped_watch_ends():
     stop = threading.Event()
     cluster = Scripted([event("MODIFIED", "7"), event("MODIFIED", "8")])
-    watch_for_ever(cluster, SELECTION, stop.set, stop=stop, clock=Clock(100.0), random=Random(1))
+    watch_for_ever(cluster, SELECTION, lambda _: stop.set(), stop=stop, clock=Clock(100.0), random=Random(1))
     assert len(cluster.watched) == 1

@@ -9,7 +9,7 @@ from samples import COMPLETE, OWNER, manifest, pod, stored, upstream_cache
 from kip.core.plan import Action, Observed, Target, Wanted, make_plan, needs_pods
 from kip.core.render import UPSTREAM_LABELS
 from kip.core.rights import Rights, Rule
-from kip.core.stand_ins import fingerprint_of, holder_of, images_of, net_for
+from kip.core.stand_ins import fingerprint_of, holder_of, images_of, net_for, reaches
 
 PATCH = Rights((Rule(frozenset({"patch"}), frozenset({"apps"}), frozenset({"daemonsets"}), frozenset()),))
 A, B = "registry.example/a:1.0.0", "registry.example/b:1.0.0"
@@ -314,3 +314,92 @@ def test_after_the_rollout_the_limit_is_what_was_set():
     found["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] = 3
     (step,) = staged(found, pods=()).steps
     assert step.manifest["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] == 1
+
+
+FLOODED = (*REFUSED, pod(A, owner=uid(), node="n2"), pod(A, owner="net", node="n2"))
+
+
+def test_an_edit_does_not_surge_either_while_a_kubelet_refuses_pods():
+    (step,) = plan(slowed() | cache(OLD), pods=FLOODED, others=[net(nodes=["n2"])]).steps
+    assert step.manifest["spec"]["updateStrategy"]["rollingUpdate"] == ONE_FOR_ONE
+
+
+def test_but_it_does_where_no_net_can_be_spread():
+    (step,) = plan(cache(OLD), pods=FLOODED, net_refused=True).steps
+    assert step.manifest["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] == "100%"
+
+
+EMPTY = {**COMPLETE, "currentNumberScheduled": 0, "numberReady": 0, "numberAvailable": 0}
+
+
+def request_of(step) -> dict:
+    return step.manifest["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]
+
+
+@pytest.mark.parametrize(
+    ("rights", "pods", "others"),
+    [(PATCH, ILL, [net(nodes=["n1"], status=EMPTY)]), (Rights(), None, [net(status=EMPTY)])],
+    ids=["by pods", "blind"],
+)
+def test_where_pods_must_request_something_a_net_that_does_is_spread(rights, pods, others):
+    (step,) = plan(cache(), pods=pods, rights=rights, others=others, waited=99.0).steps
+    assert (step.action, request_of(step)) == (
+        Action.SPREAD,
+        NEW["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"],
+    )
+
+
+def test_no_third_net_is_tried():
+    asking = stored(net_for(NEW, cache(), [A], ["n1"], free=False), uid="other") | {"status": EMPTY}
+    made = plan(cache(), pods=ILL, others=[net(nodes=["n1"], status=EMPTY), asking], waited=301.0)
+    assert made.steps[0].action is Action.APPLY
+
+
+def test_the_third_net_is_spread_over_all_nodes():
+    others = [net(nodes=["n5"]), net(nodes=["n6"])]
+    (step,) = plan(cache(), pods=ILL, others=others).steps
+    assert (step.action, reaches(step.manifest, ["n9"])) == (Action.SPREAD, True)
+
+
+@pytest.mark.parametrize(("waited", "what"), [(99.0, "wait"), (301.0, "apply")])
+def test_kubelets_that_have_to_ask_the_registry_get_more_time(waited, what):
+    pods = (*ILL, pod(owner="net", pulls=True))
+    assert action(cache(), pods=pods, others=[net(nodes=["n1"], status=COMPLETE)], waited=waited) == what
+
+
+def test_node_names_in_the_users_affinity_are_not_those_of_a_net():
+    term = {"matchFields": [{"key": "metadata.name", "operator": "NotIn", "values": ["n5"]}]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+    wanted = deepcopy(NEW)
+    wanted["spec"]["template"]["spec"]["affinity"] = {"nodeAffinity": required}
+    assert reaches(net_for(wanted, cache(), [A]), ["n1"])
+
+
+@pytest.mark.parametrize("note", ["", "{", "7"])
+def test_a_note_that_somebody_spoilt_limits_no_net(note):
+    spoilt = net(nodes=["n1"])
+    spoilt["metadata"]["annotations"]["kip.dev/nodes"] = note
+    assert reaches(spoilt, ["n2"])
+
+
+def dying(*finalizers: str) -> dict:
+    found = cache()
+    found["metadata"] |= {"deletionTimestamp": "2026-11-21T08:00:00Z", "finalizers": list(finalizers)}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("found", "waited", "what"),
+    [
+        (dying("foregroundDeletion"), 44.0, "wait"),
+        (dying("foregroundDeletion"), 46.0, "release"),
+        (dying("orphan"), 46.0, "wait"),
+    ],
+)
+def test_a_deletion_that_waits_for_dead_nodes_is_ended(found, waited, what):
+    assert action(found, waited=waited) == what
+
+
+def test_without_the_right_to_end_it_the_remedy_is_told():
+    made = plan(dying("foregroundDeletion"), rights=Rights(), waited=46.0)
+    assert "grant patch on daemonsets" in made.pending

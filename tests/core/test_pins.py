@@ -240,3 +240,34 @@ def test_a_pod_is_squeezed_where_one_that_asks_for_nothing_would_fit(message, sq
     found["status"]["conditions"] = [{"type": "PodScheduled", "status": "False", "message": message}]
     (only,) = read_cache_pods([found], Listed())
     assert only.squeezed is squeezed
+
+
+def template(image: str, fingerprint: str = "", container: str = "c0") -> dict:
+    annotations = {"annotations": {"kip.dev/template": fingerprint}} if fingerprint else {}
+    containers = [{"name": container, "image": image}]
+    return {"spec": {"template": {"metadata": annotations, "spec": {"containers": containers}}}}
+
+
+@pytest.mark.parametrize(
+    ("daemonsets", "image"),
+    [
+        ([], "registry.example/c0:1"),
+        ([template("registry.example/c0:1"), template("other", "new")], "registry.example/c0:1"),
+        ([template("docker.io/c0:1", "new"), template("docker.io/c0:2", "old")], "docker.io/c0:1"),
+        ([template("docker.io/c0:1", "another")], "docker.io/c0:1"),
+        ([template("docker.io/x:1", "another", "x")], "registry.example/c0:1"),
+    ],
+    ids=["as it is", "listed itself", "by the template", "by the name", "unknown"],
+)
+def test_an_image_that_a_webhook_took_from_a_mirror_is_called_what_the_settings_call_it(daemonsets, image):
+    found = manifest(RUNNING, annotations={"kip.dev/template": "new"})
+    (only,) = read_cache_pods([found], Listed.by(daemonsets))
+    assert only.pins == {image}
+
+
+@pytest.mark.parametrize(("policy", "pulls"), [("Always", True), ("Never", False)])
+def test_a_pod_tells_whether_its_kubelet_asks_the_registry(policy, pulls):
+    found = manifest(RUNNING)
+    found["spec"]["containers"][0]["imagePullPolicy"] = policy
+    (only,) = read_cache_pods([found], Listed())
+    assert only.pulls is pulls

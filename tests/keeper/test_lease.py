@@ -388,10 +388,37 @@ def test_without_the_rights_nothing_is_released(scene):
     assert (scene.cluster.calls, scene.log[-1]["event"]) == ([], "lease_not_used")
 
 
-def test_a_refusal_is_a_missing_right_too(scene):
+def test_a_refusal_that_lasts_is_a_missing_right_too(scene):
+    scene.cluster.failures["create leases"] = [Forbidden("no")] * 99
+    it = scene.keeper()
+    assert (it.hold(), scene.pass_time(55, it), scene.pass_time(5, it)) == (False, [False], [True])
+    assert scene.told("lease_not_used")[0]["problem"] == "no"
+
+
+def test_a_refusal_of_what_is_granted_is_only_an_error_at_first(scene):
+    scene.cluster.failures["create leases"] = [Forbidden("the API server is just starting")]
+    it = scene.keeper()
+    assert (it.hold(), it.hold()) == (False, True)
+
+
+def test_who_may_not_know_its_rights_takes_a_refusal_as_it_is(scene):
+    scene.rights = Rights(incomplete=True)
     scene.cluster.failures["create leases"] = [Forbidden("no")]
     assert scene.keeper().hold()
-    assert scene.told("lease_not_used")[0]["problem"] == "no"
+
+
+def test_a_lease_is_held_only_as_long_as_the_others_believe_it(scene):
+    it = scene.keeper()
+    it.hold()
+    before = it.in_time, it.exclusive
+    scene.clock.seconds += 31.0
+    assert (before, it.in_time, it.exclusive) == ((True, True), False, False)
+
+
+def test_without_a_lease_a_keeper_is_never_surely_alone(scene):
+    scene.rights = Rights()
+    it = scene.keeper()
+    assert (it.hold(), it.exclusive) == (True, False)
 
 
 def test_rights_that_are_granted_later_are_used(scene):

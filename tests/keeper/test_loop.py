@@ -7,9 +7,10 @@ from random import Random
 
 import pytest
 from fakes import Clock, FakeCluster, configmap, unasked
+from samples import COMPLETE
 from structlog.testing import capture_logs
 
-from kip.cluster.api import Selection
+from kip.cluster.api import DAEMONSETS, Selection
 from kip.core.rights import Rights
 from kip.errors import ServerError, TooManyRequests
 from kip.keeper.lease import Leadership
@@ -190,6 +191,37 @@ def test_no_change_shortens_the_wait_that_the_server_asks_for():
 def test_a_change_during_the_wait_is_not_forgotten():
     times = times_of_looks(TooManyRequests("later", retry_after=20.0), (1.0, "daemonset_changed"))
     assert len(times) == 2
+
+
+def times_of_dear_looks(*script: tuple[float, str]) -> list[float]:
+    """Return when the loop looked while the cache filled and each look took half a second."""
+    times: list[float] = []
+
+    class Filling(FakeCluster):
+        def list_all(self, selection):
+            if selection.resource == DAEMONSETS:
+                times.append(it.clock.seconds)
+                it.clock.seconds += 0.5
+            return super().list_all(selection)
+
+    cluster = Filling()
+    it = loop(cluster, IMAGES=IMAGES)
+    it.once(("start",))
+    cluster.daemonset()["status"] = {**COMPLETE, "numberReady": 0}
+    it.clock.seconds, times[:] = 0.0, []
+    it.triggers = TimedTriggers([(0.0, "start"), *script], clock=it.clock)
+    run(it)
+    return times
+
+
+def test_after_a_dear_look_counts_that_change_are_not_looked_at_for_a_while():
+    times = times_of_dear_looks(*CHANGES)
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert (len(pauses) > 2, min(pauses) >= 10.0) == (True, True)
+
+
+def test_a_deletion_is_looked_at_even_then():
+    assert times_of_dear_looks((3.0, "daemonset_deleted"))[1] < 4.0
 
 
 @pytest.mark.parametrize(("asked", "seconds"), [(2.4, 3), (20.0, 20)])

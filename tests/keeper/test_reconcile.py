@@ -1,16 +1,17 @@
 """One reconcile: what it writes, and what it leaves alone."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from fakes import EVERYTHING, FakeCluster, deployment, unasked
-from samples import OWNER, settings, upstream_cache
+from fakes import EVERYTHING, Clock, FakeCluster, deployment, unasked
+from samples import COMPLETE, OWNER, settings, upstream_cache
 
 from kip.core.plan import Action
 from kip.core.render import REFRESHED_AT, UPSTREAM_LABELS, Owner
 from kip.core.rights import Rights, Rule
 from kip.errors import Conflict, Forbidden, Invalid, OwnershipError, SettingsError, Unreachable
+from kip.keeper.lease import Leadership
 from kip.keeper.reconcile import Reconciler
 
 NOW = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
@@ -255,3 +256,55 @@ def test_a_cache_of_another_deployment_is_not_taken_for_a_former_one():
 
 def caches(cluster: FakeCluster) -> list[tuple[str, str]]:
     return sorted((namespace, name) for kind, namespace, name in cluster.objects if kind == "DaemonSet")
+
+
+@pytest.mark.parametrize(("seconds", "writes"), [(29.0, ["create daemonsets"]), (31.0, [])])
+def test_nothing_is_written_after_the_lease_has_run_out(seconds, writes):
+    clock = Clock()
+
+    class Slow(FakeCluster):
+        def list_all(self, *arguments):
+            clock.seconds += seconds
+            return super().list_all(*arguments)
+
+    cluster = Slow()
+    it = Reconciler(cluster, lambda: NOW, clock, unasked(lambda: NOW), name="me")
+    lead = Leadership(cluster, "me", it.rights, lambda: NOW, clock)
+    lead.follow("images", "kubernetes-image-puller")
+    lead.hold()
+    it.reconcile(settings(), lead)
+    assert [call for call in cluster.writes if "lease" not in call] == writes
+
+
+@pytest.mark.parametrize(("rights", "acts"), [(EVERYTHING, True), (UPSTREAMS, False)])
+def test_who_holds_the_lease_need_not_care_who_started_later(rights, acts):
+    clock = Clock()
+    cluster = FakeCluster(rights=rights)
+    newer = Reconciler(cluster, lambda: NOW, clock, unasked(lambda: NOW), name="newer")
+    newer.reconcile(settings())
+    it = Reconciler(cluster, lambda: NOW - timedelta(hours=1), clock, unasked(lambda: NOW), name="me")
+    lead = Leadership(cluster, "me", it.rights, lambda: NOW, clock)
+    lead.follow("images", "kubernetes-image-puller")
+    lead.hold()
+    it.reconcile(settings("other=registry.example/other:1"), lead)
+    assert (names(cluster) == ["other"]) is acts
+
+
+def test_without_the_right_to_list_daemonsets_no_net_is_spread():
+    verbs = frozenset({"create", "delete", "get", "patch"})
+    rights = Rights((Rule(verbs, *(frozenset({"*"}),) * 2, frozenset()),))
+    cluster = kept(rights=rights, IMAGES="a=registry.example/a:1")
+    cluster.daemonset()["status"] = {**COMPLETE, "numberReady": 0}
+    keeping(cluster).reconcile(settings(IMAGES="a=registry.example/a:1;b=registry.example/b:1"))
+    assert names(cluster) == ["a", "b"]
+
+
+def test_a_cache_stuck_in_its_deletion_is_let_go():
+    cluster, clock = kept(), Clock()
+    metadata = cluster.daemonset()["metadata"]
+    metadata |= {"deletionTimestamp": "2026-11-21T08:00:00Z", "finalizers": ["x", "foregroundDeletion"]}
+    it = Reconciler(cluster, lambda: NOW, clock, unasked(lambda: NOW))
+    it.reconcile(settings())
+    clock.seconds = 46.0
+    it.reconcile(settings())
+    assert cluster.daemonset()["metadata"]["finalizers"] == ["x"]

@@ -132,3 +132,20 @@ def test_an_answer_about_an_earlier_list_is_not_used():
     it.rolls(other)
     pending[0]()
     assert not it.rolls(other)
+
+
+def test_a_shorter_interval_counts_at_once():
+    world = World(OLD)
+    world.rolls()
+    world.time += timedelta(minutes=3)
+    hourly = world.refresher.next_at(CHOSEN, world.cache)
+    soon = world.refresher.next_at(settings(f"x={IMAGE}", CACHING_INTERVAL_HOURS="2m"), world.cache)
+    assert (hourly > world.time, soon <= world.time) == (True, True)
+
+
+def test_a_refresh_in_the_future_is_none():
+    world = World(NEW)
+    stamp = new_stamp(LATER + timedelta(days=300), {IMAGE: OLD})
+    annotations = {REFRESHED_AT: stamp.refreshed_at, DIGESTS: stamp.digests}
+    world.cache["spec"]["template"]["metadata"]["annotations"] = annotations
+    assert world.rolls()

@@ -1,9 +1,10 @@
 """What the API server refuses never reaches the cache, and one image takes no other down."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
-from fakes import FakeCluster, unasked
+from fakes import Clock, FakeCluster, unasked
 from samples import settings
 from structlog.testing import capture_logs
 
@@ -34,12 +35,18 @@ class Strict(FakeCluster):
         return super().create(resource, namespace, manifest, dry_run=dry_run)
 
 
-def keeper(cluster) -> Reconciler:
-    return Reconciler(cluster, now, lambda: 0.0, unasked(now))
+def keeper(cluster, clock=None) -> Reconciler:
+    return Reconciler(cluster, now, clock or (lambda: 0.0), unasked(now))
 
 
 def now() -> datetime:
     return datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
+
+
+def look(it: Reconciler) -> None:
+    """Reconcile, asking the API server anew."""
+    it.forget()
+    it.reconcile(settings(LISTED))
 
 
 def names(cluster) -> list[str]:
@@ -161,3 +168,37 @@ def test_a_field_leads_back_to_its_setting(field, key):
 
 def test_resources_are_no_fault_of_one_entry():
     assert entries_at_fault([Cause("spec.template.spec.containers[0].resources.limits", "no")]) == {}
+
+
+@pytest.mark.parametrize(("seconds", "left"), [(599.0, ["a", "b", "c"]), (601.0, ["a", "c"])])
+def test_an_image_on_the_nodes_is_left_out_only_if_its_refusal_lasts(seconds, left):
+    cluster, clock = Strict(by_policy=True), Clock()
+    it = keeper(cluster, clock)
+    look(it)
+    cluster.images = ("registry.example/b:1.0.0",)
+    with suppress(SettingsError):
+        look(it)
+    clock.seconds = seconds
+    with suppress(SettingsError):
+        look(it)
+    assert names(cluster) == left
+
+
+def test_until_then_the_image_is_named():
+    cluster = Strict(by_policy=True)
+    it = keeper(cluster)
+    look(it)
+    cluster.images = ("registry.example/b:1.0.0",)
+    with pytest.raises(SettingsError, match=r"IMAGES='registry.example/b:1.0.0': the API server now refuses"):
+        look(it)
+
+
+def test_a_refusal_that_was_over_begins_anew():
+    cluster, clock = Strict(by_policy=True), Clock()
+    it = keeper(cluster, clock)
+    for images in [(), ("registry.example/b:1.0.0",), (), ("registry.example/b:1.0.0",)]:
+        cluster.images = images
+        with suppress(SettingsError):
+            look(it)
+        clock.seconds += 601.0
+    assert names(cluster) == ["a", "b", "c"]

@@ -26,3 +26,23 @@ def test_what_a_round_did_not_ask_for_begins_anew():
     waits.next_round()
     clock.seconds = 7.0
     assert waits("a") == 0.0
+
+
+def test_progress_begins_the_wait_anew():
+    clock = Clock()
+    waits = Waits(clock)
+    waits("a", 5)
+    clock.seconds = 7.0
+    waits("a", 4)
+    clock.seconds = 9.0
+    assert waits("a", 4) == 2.0
+
+
+def test_what_goes_up_and_down_again_is_no_progress():
+    clock = Clock()
+    waits = Waits(clock)
+    for second, left in enumerate([5, 7, 5, 6, 5]):
+        clock.seconds = float(second)
+        waits.next_round()
+        seconds = waits("a", left)
+    assert seconds == 4.0

@@ -114,10 +114,13 @@ class FakeCluster:
             place = found
             for step in path:
                 place = place[step]
-            if operation["op"] == "test" and place.get(last) != operation["value"]:
+            where = int(last) if isinstance(place, list) else last
+            if operation["op"] == "test" and place[where] != operation["value"]:
                 raise Invalid("the test failed")
             if operation["op"] == "replace":
-                place[last] = operation["value"]
+                place[where] = operation["value"]
+            if operation["op"] == "remove":
+                del place[where]
         return deepcopy(self._store(key, self.objects[key], found, "Update"))
 
     def delete(
