@@ -60,6 +60,7 @@ class Loop:
     _held_until: float = 0.0
     _sated_until: float = 0.0
     _interval: float = 0.0
+    _lead: float = 0.0
     _refresh_at: datetime | None = None
     _progress: Progress | None = None
     _refusal: str = ""
@@ -71,6 +72,7 @@ class Loop:
         self.triggers.wake("start")
         while True:
             self.health.tick()
+            self._check_clock()
             self.timers.run_pending()
             self._keep_lease()
             self._waiting.update(self.triggers.wait(self._pause()))
@@ -80,6 +82,18 @@ class Loop:
                 self.once(reasons)
             elif self._refresh_at and not self._failures and self.now() >= self._refresh_at:
                 self.triggers.wake("refresh")
+
+    def _check_clock(self) -> None:
+        """Set all timers anew when the wall clock was set, as they go by it: none is to be late by that."""
+        lead = self.now().timestamp() - self.clock()
+        if abs(lead - self._lead) > TICK_SECONDS and self._lead:
+            log.warning("clock_was_set", by_s=round(lead - self._lead, 1))
+            self.timers.clear()
+            self._interval = 0.0
+            self.triggers.wake("clock_was_set")
+            if self._failures:
+                self._wake_in(self._held_until - self.clock(), "retry")
+        self._lead = lead
 
     def _not_before(self) -> float:
         """Return when what waits may be looked at: not at once after a failure, or a dear look."""

@@ -1,7 +1,7 @@
 """The loop: what wakes it, what it reports, and that it goes on whatever happens."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from random import Random
 
@@ -19,6 +19,7 @@ from kip.keeper.loop import Loop
 from kip.keeper.reconcile import Reconciler
 from kip.observe.health import Health
 
+EPOCH = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 IMAGES = "a=registry.example/a:1.0.0"
 
 
@@ -56,6 +57,10 @@ class RecordedWatches:
 
 def loop(cluster: FakeCluster, *script: tuple[str, ...], **environment: str) -> Loop:
     clock = Clock()
+
+    def now() -> datetime:
+        return EPOCH + timedelta(seconds=clock.seconds)
+
     reconciler = Reconciler(cluster, now, clock, unasked(now))
     return Loop(
         settings=LiveSettings(cluster, environment, "images"),
@@ -72,21 +77,22 @@ def loop(cluster: FakeCluster, *script: tuple[str, ...], **environment: str) -> 
 
 def other(cluster: FakeCluster) -> Leadership:
     """Return another keeper's hold on the lease of the same cache."""
-    there = Leadership(cluster, "other", cluster.rights, now, Clock())
+    there = Leadership(cluster, "other", cluster.rights, lambda: EPOCH, Clock())
     there.follow("images", "kubernetes-image-puller")
     with capture_logs():
         assert there.hold()
     return there
 
 
-def now() -> datetime:
-    return datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
+def run_quietly(it: Loop) -> None:
+    with pytest.raises(Ended):
+        it.run()
 
 
 def run(it: Loop) -> list[dict]:
     """Run until the script is over; return the log."""
-    with capture_logs() as logs, pytest.raises(Ended):
-        it.run()
+    with capture_logs() as logs:
+        run_quietly(it)
     return [line for line in logs if line["event"].startswith("reconcile")]
 
 
@@ -236,7 +242,7 @@ def test_a_retry_does_not_come_before_it_is_due(asked, seconds):
 
 def test_a_refresh_that_is_due_does_not_undo_the_back_off():
     it = failing(("start",), ())
-    it._refresh_at = now()
+    it._refresh_at = EPOCH
     run(it)
     assert it.triggers.woken == ["start"]
 
@@ -409,3 +415,21 @@ def test_a_standby_is_not_woken_by_a_refresh_that_is_anothers_to_do():
     it.clock.seconds, it.triggers.script = 15.0, [("lease",), ()]
     run(it)
     assert "refresh" not in it.triggers.woken
+
+
+def test_timers_are_set_anew_when_the_wall_clock_is_set():
+    it = loop(FakeCluster(), ("start",), (), ("clock_was_set",), IMAGES=IMAGES)
+    true, jump = it.now, timedelta()
+    wait = it.triggers.wait
+
+    def set_back(seconds):
+        nonlocal jump
+        jump = timedelta(hours=1)
+        return wait(seconds)
+
+    it.triggers.wait = set_back
+    it.now = lambda: true() - jump
+    with capture_logs() as logs:
+        run_quietly(it)
+    assert [line["by_s"] for line in logs if line["event"] == "clock_was_set"] == [-3600.0]
+    assert (it.triggers.woken[1:], len(it.timers.get_jobs()) > 0) == (["clock_was_set"], True)
