@@ -50,11 +50,6 @@ class Request:
         return self.query.get("watch") == "true"
 
     @property
-    def of_a_watcher(self) -> bool:
-        """Whether it is one of those who watch, which list and watch one object by a selector."""
-        return "fieldSelector" in self.query
-
-    @property
     def writes(self) -> bool:
         """Whether it changes an object, or would but for its dry run."""
         return self.method != "GET" and "selfsubject" not in self.path

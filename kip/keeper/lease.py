@@ -120,17 +120,17 @@ class Leadership:
         except Forbidden as error:
             self._forbidden(error, lease, started)
         except KipError as error:
-            self._failed(error, started)
+            self._failed(error)
         except Exception as error:  # the outermost frame of a tick: a fault must not end the loop
             log.warning("fault", exc_info=True)
-            self._failed(Fault(error), started)
+            self._failed(Fault(error))
 
     def _forbidden(self, error: Forbidden, lease: LeaseObject, started: float) -> None:
         """Do without the lease; but an API server that is just starting may refuse what is granted."""
         granted = not self.rights(lease.namespace).incomplete
         self._refused_since = min(self._refused_since, started)
         if granted and started - self._refused_since < FORBIDDEN_SECONDS:
-            self._failed(error, started)
+            self._failed(error)
         else:
             self._do_without(str(error), started)
 
@@ -167,11 +167,11 @@ class Leadership:
             )
         self._until, self._due, self._without = math.inf, started + FORBIDDEN_SECONDS, True
 
-    def _failed(self, error: KipError, started: float) -> None:
+    def _failed(self, error: KipError) -> None:
         """Go on with what is known. The loop's ticks and its retries are the pace of further looks."""
         self.error = error
         asked = error.retry_after if isinstance(error, ApiError) else None
-        self._due = started + (asked or 0.0)
+        self._due = self.clock() + (asked or 0.0)
 
     def _warn(self, event: str, **what: object) -> None:
         log.warning(event, **self._named(), **what)
