@@ -29,7 +29,7 @@ from realcluster import (
     namespace_for,
 )
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(120)]
 needs_root = pytest.mark.skipif(
     os.environ.get("KIP_E2E_CLUSTER") == "kind", reason="this takes root and hack/cluster"
 )

@@ -9,6 +9,7 @@ import pytest
 from realcluster import apply, container, eventually, get, hack, kubectl, pod
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.timeout(180),
     pytest.mark.skipif(
         os.environ.get("KIP_E2E_CLUSTER") == "kind", reason="these are promises of hack/cluster, not of kind"

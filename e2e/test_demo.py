@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from realcluster import command, eventually, get, hack, kubectl
 
+pytestmark = pytest.mark.alone
 NAMESPACE = "k8s-image-puller"
 
 

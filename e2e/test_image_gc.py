@@ -13,6 +13,7 @@ from realcluster import eventually, get, images_on, kubectl, registry, running_c
 COLLECTED_WITHIN_SECONDS = 420
 TOTAL = "kubelet_image_garbage_collected_total"
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.timeout(600),
     pytest.mark.skipif(os.environ.get("KIP_E2E_CLUSTER") == "kind", reason="kind has no disk to fill"),
 ]

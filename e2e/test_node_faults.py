@@ -33,10 +33,12 @@ from realcluster import (
 )
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.timeout(180),
     pytest.mark.skipif(os.environ.get("KIP_E2E_CLUSTER") == "kind", reason="kind has no nodes that die"),
 ]
 NODE = "frail"
+CACHE = "kubernetes-image-puller"
 RESERVED_FOR = "node-faults"
 MOST_PODS = 3
 CLOSED = "kip.dev/closed"
@@ -261,6 +263,20 @@ def test_a_node_that_died_hinders_no_other(cache, frail):
         cache.reaches(nodes(), "volume")
         cache.tells(frail, "volume", "NodeNotReady")
     cache.reaches([frail], "volume")
+
+
+def test_a_deletion_that_waits_for_a_node_that_died_is_not_waited_for(cache, frail):
+    with dead():
+        before = get("daemonset", CACHE, namespace=cache.namespace)["metadata"]["uid"]
+        kubectl("-n", cache.namespace, "delete", "daemonset", CACHE, "--cascade=foreground", "--wait=false")
+        eventually(lambda: uid_of(cache.namespace) not in {"", before}, "a new cache", seconds=90)
+        cache.reaches(nodes(), "scratch")
+
+
+def uid_of(namespace: str) -> str:
+    """Return the uid of the cache, empty while there is none."""
+    found = [item["metadata"] for item in get("daemonsets", namespace=namespace)]
+    return next((item["uid"] for item in found if item["name"] == CACHE), "")
 
 
 def test_a_node_whose_kubelet_hangs_hinders_no_other(cache, frail):

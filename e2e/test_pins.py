@@ -12,6 +12,7 @@ from pins import witness
 from realcluster import (
     KIP_RULES,
     UPSTREAM_RULES,
+    apply,
     eventually,
     get,
     hack,
@@ -142,6 +143,7 @@ def test_a_renamed_cache_moves_without_a_gap(namespace, deployment, keeper, rule
     assert pins.lost() == {}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("ill", [False, True], ids=["good", "ill"])
 def test_a_registry_that_is_away_during_a_refresh_costs_no_pin(
     namespace, deployment, keeper, rules, images, nodes, pins, ill
@@ -267,6 +269,22 @@ def test_one_ill_image_hinders_no_other_whatever_ails_it(
 ):
     first, second, *_ = images
     ours = f"ill={ill_image(kind)};{listed(images, first)}"
+    with keeper(KIP_RULES, IMAGES=ours, DEPLOYMENT_NAME=deployment):
+        pins.wait_for([images[first]], nodes)
+        pins.want([images[first]])
+    with keeper(KIP_RULES, IMAGES=f"{ours};{listed(images, second)}", DEPLOYMENT_NAME=deployment):
+        pins.wait_for([images[first], images[second]], nodes)
+    assert pins.lost() == {}
+
+
+def test_a_limit_range_that_asks_for_requests_costs_no_pin(
+    namespace, deployment, keeper, images, nodes, pins
+):
+    least = {"type": "Container", "min": {"cpu": "10m", "memory": "4Mi"}}
+    limits = {"apiVersion": "v1", "kind": "LimitRange", "spec": {"limits": [least]}}
+    apply({**limits, "metadata": {"name": "least", "namespace": namespace}})
+    first, second, *_ = images
+    ours = f"{bad()};{listed(images, first)}"
     with keeper(KIP_RULES, IMAGES=ours, DEPLOYMENT_NAME=deployment):
         pins.wait_for([images[first]], nodes)
         pins.want([images[first]])

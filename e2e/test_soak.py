@@ -5,6 +5,7 @@ from realcluster import TOP
 from soak import soak
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(2400)  # 3 minutes of trouble, but peace may take long: a kubelet tries a pull again late
 @pytest.mark.parametrize(("rights", "minutes", "seed"), [("kip", 3, 3), ("upstream", 2, 2)])
 def test_no_pin_is_lost_whatever_happens(namespace, rights, minutes, seed):
