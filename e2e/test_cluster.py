@@ -132,6 +132,25 @@ def test_registry_outage_and_log(namespace, outage):
     assert new[0]["client"] == "node1"
 
 
+def test_the_private_door_of_the_registry_asks_for_a_password(namespace):
+    private = os.environ["PRIVATE_REGISTRY"]
+    stranger = {**container("kip-sleep:dev", "1h", policy="Always"), "image": f"{private}/kip-sleep:dev"}
+    pod(namespace, "stranger", "node1", stranger)
+
+    def refused():
+        states = get("pod", "stranger", namespace=namespace)["status"].get("containerStatuses", [])
+        return states and "401 Unauthorized" in states[0]["state"].get("waiting", {}).get("message", "")
+
+    eventually(refused, "a pull that is refused", seconds=30)
+    login = ("--docker-server", private, "--docker-username", "reader", "--docker-password", "open-sesame")
+    kubectl("-n", namespace, "create", "secret", "docker-registry", "door", *login)
+    kubectl(
+        "-n", namespace, "patch", "serviceaccount", "default", "-p", '{"imagePullSecrets":[{"name":"door"}]}'
+    )
+    pod(namespace, "friend", "node1", stranger)
+    eventually(lambda: ready("pod", "friend", namespace), "a pull with the password", seconds=30)
+
+
 def test_fake_nodes_take_the_pods_of_a_daemonset(namespace, fakes):
     labels = {"app": "everywhere"}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [container("kip-sleep:dev", "1h")]}}

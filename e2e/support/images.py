@@ -1,5 +1,6 @@
 """Images that one test needs, made byte by byte: fresh ones, ill ones."""
 
+import os
 import tempfile
 from pathlib import Path
 from uuid import uuid4
@@ -51,7 +52,16 @@ def _broken() -> str:
     return _push(name, Image((broken_layer(name),), architecture=ARCHITECTURE))
 
 
-ILLS = {"unknown tag": _unknown, "other architecture": _of_another_architecture, "broken layer": _broken}
+def _private() -> str:
+    return f"{os.environ['PRIVATE_REGISTRY']}/{fresh_image().partition('/')[2]}"
+
+
+ILLS = {
+    "unknown tag": _unknown,
+    "other architecture": _of_another_architecture,
+    "broken layer": _broken,
+    "refused credentials": _private,
+}
 
 
 def _push(name: str, *images: Image, tag: str = "1.0.0") -> str:

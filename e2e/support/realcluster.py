@@ -165,7 +165,7 @@ def use_cluster() -> None:
     """Bring up the local cluster of this checkout, with kip's images; let commands use it."""
     hack("cluster", "up")
     exports = hack("cluster", "env")
-    for key in ("KUBECONFIG", "REGISTRY", "PATH"):
+    for key in ("KUBECONFIG", "REGISTRY", "PRIVATE_REGISTRY", "PATH"):
         shown = subprocess.run(
             ["bash", "-c", f'eval "$1"; printf %s "${key}"', "bash", exports],
             capture_output=True,

@@ -25,7 +25,8 @@ registry, and nodes with containerd and kubelet each. State is under .cluster/; 
 touched.
 
   hack/cluster up                      two nodes; about 15 s, the first time on a machine 8 minutes more
-  eval "$(hack/cluster env)"           KUBECONFIG, REGISTRY and the programs for this shell
+  eval "$(hack/cluster env)"           KUBECONFIG, REGISTRY and the programs for this shell; also
+                                       PRIVATE_REGISTRY, the same images with a password: reader, open-sesame
   hack/cluster image push demo/a:1 DIR then use the image as $REGISTRY/demo/a:1
   hack/cluster down                    leaves nothing behind
 

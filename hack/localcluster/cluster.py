@@ -17,7 +17,7 @@ from localcluster.layout import MOST_NODES, Addresses, ClusterError, Layout, Nod
 from localcluster.network import bridges, delete_bridge, delete_service_rules
 from localcluster.node import RealNode
 from localcluster.process import Processes, end, mentioning
-from localcluster.registry import Registry
+from localcluster.registry import PRIVATE, Registry
 from localcluster.report import say
 
 DEFAULT_NODES = 2
@@ -75,7 +75,7 @@ class Cluster:
         if not state:
             return {"up": False}
         addresses = Addresses(state.octet)
-        names = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "registry"]
+        names = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "registry", PRIVATE]
         names += ["kwok"] if state.fake_nodes else []
         return {
             "up": True,
@@ -103,6 +103,7 @@ class Cluster:
         return {
             "KUBECONFIG": str(self.layout.admin_kubeconfig),
             "REGISTRY": Addresses(state.octet).registry,
+            "PRIVATE_REGISTRY": Addresses(state.octet).private_registry,
             "PATH": ":".join([*missing, path]),
         }
 

@@ -157,6 +157,11 @@ class Addresses:
         """Return the registry's host and port, the same for nodes, pods and this machine."""
         return f"{self.control}:5000"
 
+    @property
+    def private_registry(self) -> str:
+        """Return host and port of the registry's other door, which asks for a password."""
+        return f"{self.control}:5001"
+
     def gateway(self, number: int) -> str:
         """Return the address of a node, which is that of its bridge."""
         return f"10.{self.octet}.{number}.1"

@@ -135,8 +135,8 @@ class RealNode:
     def _cgroups(self) -> list[Path]:
         return [folder / self._node.name for folder in self._layout.cgroups]
 
-    def _start_containerd(self) -> bool:
-        registry = self._addresses.registry
+    def _write_hosts(self, registry: str) -> None:
+        """Have containerd ask this registry without TLS."""
         hosts = self._folder / "certs.d" / registry / "hosts.toml"
         hosts.parent.mkdir(parents=True, exist_ok=True)
         hosts.write_text(
@@ -145,6 +145,10 @@ class RealNode:
             f'[host."http://{registry}".header]\n"User-Agent" = "{user_agent(self._node.name)}"\n',
             "utf-8",
         )
+
+    def _start_containerd(self) -> bool:
+        for registry in (self._addresses.registry, self._addresses.private_registry):
+            self._write_hosts(registry)
         cni = self._folder / "cni" / "10-bridge.conflist"
         cni.parent.mkdir(exist_ok=True)
         cni.write_text(json.dumps(self._cni()), "utf-8")

@@ -22,6 +22,7 @@ MODULES = TOP / "hack/programs"
 DEBIAN = {
     "runc": "runc",
     "docker-registry": "docker-registry",
+    "htpasswd": "apache2-utils",
     "skopeo": "skopeo",
     "buildah": "buildah",
     "mmdebstrap": "mmdebstrap",

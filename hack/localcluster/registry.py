@@ -14,6 +14,8 @@ from localcluster.layout import Addresses, ClusterError, Layout
 from localcluster.process import Processes
 
 NAME = "registry"
+PRIVATE = "private-registry"
+PRIVATE_USER, PRIVATE_PASSWORD = "reader", "open-sesame"
 _REQUEST = re.compile(
     r'^(?P<client>\S+) - - \[(?P<time>[^\]]+)\] "(?P<method>[A-Z]+) '
     r"/v2/(?P<name>\S+?)/(?P<kind>manifests|blobs)/(?!uploads/)(?P<what>[^ ?]+)"
@@ -45,16 +47,15 @@ class Registry:
 
     def ensure(self) -> bool:
         """Start it unless it runs. Return whether it was started."""
-        config = self._layout.state_folder / "registry.json"
-        config.write_text(json.dumps(self._configuration(), indent=2), "utf-8")
-        started = self._processes.ensure(NAME, ["docker-registry", "serve", str(config)], files=[config])
-        if started:
-            self._processes.wait(NAME, self._answers, "the registry did not answer")
-        return started
+        self._write_passwords()
+        public = self._serve(NAME, self._addresses.registry)
+        private = self._serve(PRIVATE, self._addresses.private_registry, **self._private())
+        return public or private
 
     def stop(self) -> None:
         """End it, as an outage would: connections are refused."""
         self._processes.stop(NAME)
+        self._processes.stop(PRIVATE)
 
     def requests(self) -> list[Request]:
         """Return which manifests and blobs were asked for since the cluster was made."""
@@ -78,21 +79,43 @@ class Registry:
                 return reference
         raise ClusterError(f"pushing {source} as {name} failed: {ended.stderr.strip()}")
 
-    def _answers(self) -> bool:
-        host, _, port = self._addresses.registry.rpartition(":")
+    def _serve(self, name: str, address: str, **more: object) -> bool:
+        config = self._layout.state_folder / f"{name}.json"
+        config.write_text(json.dumps({**self._configuration(address), **more}, indent=2), "utf-8")
+        started = self._processes.ensure(name, ["docker-registry", "serve", str(config)], files=[config])
+        if started:
+            self._processes.wait(name, lambda: self._answers(address), f"the {name} did not answer")
+        return started
+
+    def _answers(self, address: str) -> bool:
+        host, _, port = address.rpartition(":")
         try:
             socket.create_connection((host, int(port)), timeout=1).close()
         except OSError:
             return False
         return True
 
-    def _configuration(self) -> dict[str, object]:
+    def _write_passwords(self) -> None:
+        """Write the file of the only user once: it has a salt, and a change restarts the registry."""
+        if not self._passwords.exists():
+            command = ["htpasswd", "-Bbc", str(self._passwords), PRIVATE_USER, PRIVATE_PASSWORD]
+            subprocess.run(command, check=True, capture_output=True)
+
+    @property
+    def _passwords(self) -> Path:
+        return self._layout.state_folder / "registry.htpasswd"
+
+    def _private(self) -> dict[str, object]:
+        """Return what makes a door private: the same images, for who knows the password."""
+        return {"auth": {"htpasswd": {"realm": "images of ours", "path": str(self._passwords)}}}
+
+    def _configuration(self, address: str) -> dict[str, object]:
         storage = {"rootdirectory": str(self._layout.state_folder / "registry")}
         return {
             "version": 0.1,
             "log": {"level": "warn", "accesslog": {"disabled": False}},
             "storage": {"filesystem": storage, "delete": {"enabled": True}},
-            "http": {"addr": self._addresses.registry},
+            "http": {"addr": address},
         }
 
 
