@@ -17,6 +17,7 @@ from realcluster import (
     get,
     hack,
     kubectl,
+    new_namespace,
     registry,
 )
 from upstream import upstream_cache
@@ -141,6 +142,37 @@ def test_a_renamed_cache_moves_without_a_gap(namespace, deployment, keeper, rule
         eventually(lambda: settled(namespace, "renamed"), "the end of the move", seconds=90)
         pins.wait_for(good, nodes)
     assert pins.lost() == {}
+
+
+@pytest.fixture
+def elsewhere(namespace, rules):
+    """Another namespace in which the keeper has the same rights."""
+    name = new_namespace(f"{namespace}-b")
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "keeper", "namespace": name}}
+    subject = {"kind": "ServiceAccount", "name": "keeper", "namespace": namespace}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "keeper"}
+    apply(
+        {**role, "kind": "Role", "rules": rules},
+        {**role, "kind": "RoleBinding", "roleRef": reference, "subjects": [subject]},
+    )
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+def test_a_cache_moves_to_another_namespace_without_a_gap(
+    namespace, elsewhere, deployment, keeper, rules, images, nodes
+):
+    first, second, *_ = images
+    good = [images[first], images[second]]
+    ours = listed(images, first, second)
+    with witness(namespace, elsewhere) as pins:
+        with keeper(rules, IMAGES=ours, DEPLOYMENT_NAME=deployment):
+            pins.wait_for(good, nodes)
+        pins.want(good)
+        with keeper(rules, IMAGES=ours, DEPLOYMENT_NAME=deployment, NAMESPACE=elsewhere):
+            eventually(lambda: daemonsets(namespace) == [], "the end of the move", seconds=90)
+            assert daemonsets(elsewhere) == [NAME]
+        assert pins.lost() == {}
 
 
 @pytest.mark.alone
