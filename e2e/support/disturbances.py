@@ -1,12 +1,13 @@
 """What goes wrong around a keeper during a soak: small classes that begin something and end it again.
 
-A new one needs a `name`, how long it `lasts`, `start` and `stop`, and a place in `of_the_cluster`; or it is
-handed to `soak.Soak(disturbances=...)`. For faults of the API a proxy is put before the keeper by
-`soak.Soak(through=...)`, which maps its kubeconfig to another.
+A new one needs a `name`, how long it `lasts`, `start` and `stop`, and a place in `of_the_cluster` or, if it
+is a fault of the API as the keeper sees it, in `of_the_api`.
 """
 
+from contextlib import ExitStack
 from typing import Protocol
 
+from faultproxy import Drop, Fault, FaultProxy, Hang, status
 from pins import Pins
 from realcluster import eventually, get, hack
 
@@ -63,6 +64,35 @@ class RegistryAway:
     def stop(self) -> None:
         """Start it again."""
         hack("cluster", "registry", "start")
+
+
+class ApiFault:
+    """The API server, as the keeper sees it, has a fault; connections that there are break."""
+
+    lasts = (3.0, 20.0)
+
+    def __init__(self, name: str, proxy: FaultProxy, fault: Fault) -> None:
+        self.name = name
+        self._proxy, self._fault, self._on = proxy, fault, ExitStack()
+
+    def start(self) -> None:
+        """Answer everything so."""
+        self._on.enter_context(self._proxy.fault(self._fault))
+        self._proxy.break_connections()
+
+    def stop(self) -> None:
+        """Let the API server answer again."""
+        self._on.close()
+
+
+def of_the_api(proxy: FaultProxy) -> list[Disturbance]:
+    """Return faults of the API behind which the API server itself is well."""
+    return [
+        ApiFault("API busy", proxy, status(429, Retry_After="3")),
+        ApiFault("API failing", proxy, status(500)),
+        ApiFault("API cut off", proxy, Drop()),
+        ApiFault("API silent", proxy, Hang()),
+    ]
 
 
 def of_the_cluster(nodes: list[str], pins: Pins) -> list[Disturbance]:

@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from disturbances import Disturbance, of_the_cluster
+from disturbances import Disturbance, of_the_api, of_the_cluster
+from faultproxy import FaultProxy
 from pins import Pins, witness
 from realcluster import (
     KIP_RULES,
@@ -41,7 +41,7 @@ from realcluster import (
 from realcluster import (
     nodes as all_nodes,
 )
-from soak_figures import RIPE_SECONDS, Journal, Memory, Report, requests_of, table, worst_minute
+from soak_figures import RIPE_SECONDS, Journal, Memory, Report, table, worst_minute
 from soak_peace import Expected, images_of, unfinished
 from soak_script import (
     AT_FIRST,
@@ -119,7 +119,7 @@ class Soak:
     folder: Path
     pins: Pins
     disturbances: Sequence[Disturbance]
-    through: Callable[[Path], Path] = lambda kubeconfig: kubeconfig
+    proxy: FaultProxy
     keeper: Keeper | None = None
     memory: Memory = field(default_factory=Memory)
     counts: dict[str, int] = field(default_factory=dict)
@@ -133,14 +133,15 @@ class Soak:
 
     def run(self) -> Report:
         """Do everything that the script says, then wait for peace, and report."""
-        began, begun = datetime.now(UTC), time.monotonic()
+        begun = time.monotonic()
         self.journal = Journal(begun, self.folder / "journal.txt")
         self.wants = Wants(self.pins)
         self.images = demo_images()
         self.nodes = all_nodes()
         report = Report(self.seed, self.rights, self.seconds / 60, logs=str(self.folder.relative_to(TOP)))
         with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
-            self.kubeconfig = self.through(kubeconfig_for(self.namespace, RIGHTS[self.rights], Path(scratch)))
+            self.kubeconfig = kubeconfig_for(self.namespace, RIGHTS[self.rights], Path(scratch))
+            self.proxy.lead(self.kubeconfig)
             kubectl("-n", self.namespace, "create", "deployment", NAME, "--image=none.invalid/none")
             stack.callback(self._end_watches)
             self._in_background(self._follow_cache)
@@ -154,7 +155,7 @@ class Soak:
                 report.converged_after_s = self._peace()
             except AssertionError as error:
                 report.missing = str(error)
-            self._fill_in(report, began)
+            self._fill_in(report, begun)
         return report
 
     # What happens
@@ -354,7 +355,7 @@ class Soak:
             return f"the keeper is not done: {done[-1] if done else 'it has not begun'}"
         return ""
 
-    def _fill_in(self, report: Report, began: datetime) -> None:
+    def _fill_in(self, report: Report, begun: float) -> None:
         """Fill in the figures."""
         if self.keeper:
             self._tell_of_its_end(self.keeper)
@@ -364,10 +365,8 @@ class Soak:
         report.young_pins_lost = [self._explained(gap) for gap in seen["young"]]
         report.counts, report.memory = self.counts, self.memory.growths()
         report.peak_kib = max((kib for found in self.memory.samples.values() for _, kib in found), default=0)
-        minutes = (datetime.now(UTC) - began).total_seconds() / 60
-        account = f"system:serviceaccount:{self.namespace}:keeper"
-        logs = Path(json.loads(hack("cluster", "status", "-o", "json"))["logs"])
-        times = requests_of(account, began, logs)
+        minutes = (time.monotonic() - begun) / 60
+        times = sorted(request.at for request in self.proxy.requests)
         report.requests, report.requests_per_minute = len(times), round(len(times) / minutes, 1)
         report.worst_minute = worst_minute(times)
         report.faults = [*self.faults, *self._faults_of_kip()]
@@ -422,9 +421,13 @@ def soak(namespace: str, *, rights: str, minutes: float, seed: int, folder: Path
     """Run one soak in a namespace that is there already; the nodes and the registry are left as they were."""
     folder.mkdir(parents=True, exist_ok=True)
     nodes = all_nodes()
-    with witness(namespace, ripe=RIPE_SECONDS) as pins:
-        found = of_the_cluster(nodes, pins)
-        return Soak(namespace, rights, minutes * 60, seed, folder, pins, found).run()
+    with (
+        witness(namespace, ripe=RIPE_SECONDS) as pins,
+        tempfile.TemporaryDirectory() as scratch,
+        FaultProxy(kubectl("config", "view", "--raw", "--minify"), Path(scratch)) as proxy,
+    ):
+        found = [*of_the_cluster(nodes, pins), *of_the_api(proxy)]
+        return Soak(namespace, rights, minutes * 60, seed, folder, pins, found, proxy).run()
 
 
 @contextmanager

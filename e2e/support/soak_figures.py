@@ -1,13 +1,11 @@
 """What a soak measured: memory of the keepers, requests to the API server, and whether all is well."""
 
-import json
 import sys
 import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -59,25 +57,6 @@ def _growth(samples: list[tuple[float, int]]) -> dict[str, Any] | None:
         return median(kib for at, kib in samples if low <= at <= high)
 
     return {"ran_s": round(end - begin), "second_quarter_kib": of(2), "last_quarter_kib": of(4)}
-
-
-def requests_of(account: str, since: datetime, logs: Path) -> list[float]:
-    """Return when each request of a ServiceAccount came, in seconds since then, from the audit log."""
-    found: dict[str, float] = {}
-    for file in sorted(logs.glob("audit*.jsonl")):
-        for event in _events(file, account):
-            if event["user"]["username"] == account:
-                at = datetime.fromisoformat(event["requestReceivedTimestamp"])
-                found[event["auditID"]] = (at - since).total_seconds()
-    return sorted(at for at in found.values() if at >= 0)
-
-
-def _events(file: Path, account: str) -> Iterator[dict[str, Any]]:
-    with file.open(encoding="utf-8") as log:
-        for line in log:
-            if account in line:
-                with suppress(ValueError):  # a line that is just being written
-                    yield json.loads(line)
 
 
 def worst_minute(times: list[float]) -> int:

@@ -1,12 +1,11 @@
 """hack/soak: its script, its witness and its figures; all that needs no cluster."""
 
-from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 from pin_observer import Ledger
 from soak import STEP, Wants
-from soak_figures import MOST_GROWTH_KIB, Memory, Report, requests_of, worst_minute
+from soak_figures import MOST_GROWTH_KIB, Memory, Report, worst_minute
 from soak_script import MISSING, UNUSABLE, Disturb, Edit, Restart, write_script
 
 LASTING = {"registry away": (3.0, 40.0), "node2 away": (25.0, 60.0)}
@@ -153,19 +152,6 @@ def test_the_memory_of_a_process_that_soon_ended_says_nothing():
 def test_the_worst_minute_may_begin_at_any_time():
     assert worst_minute([0, 50, 55, 100, 109, 200]) == 4
     assert worst_minute([]) == 0
-
-
-def test_requests_are_counted_once_and_only_those_of_the_account(tmp_path):
-    line = '{{"auditID": "{}", "user": {{"username": "{}"}}, "requestReceivedTimestamp": "{}"}}\n'
-    lines = [
-        line.format(1, "me", "2026-11-21T08:00:10.5Z"),
-        line.format(1, "me", "2026-11-21T08:00:10.5Z"),
-        line.format(2, "others", "2026-11-21T08:00:11Z"),
-        line.format(3, "me", "2026-11-21T07:59:59Z"),
-        '{"auditID": "4", "user": {"username": "me"',
-    ]
-    (tmp_path / "audit.jsonl").write_text("".join(lines), "utf-8")
-    assert requests_of("me", datetime(2026, 11, 21, 8, tzinfo=UTC), tmp_path) == [10.5]
 
 
 def test_a_soak_that_did_not_converge_or_lost_a_pin_has_problems():
