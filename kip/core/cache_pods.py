@@ -62,7 +62,11 @@ class Listed:
         """Return what the settings call the image of a container in a pod made from that template."""
         if image in self.images:
             return image
-        return self.by_template.get(template, self.by_name).get(container, image)
+        if template in self.by_template:
+            return self.by_template[template].get(container, image)
+        # An older template, in which that container may have had another tag; mirrors keep the last part.
+        name = self.by_name.get(container, image)
+        return name if _last_part(name) == _last_part(image) else image
 
 
 def read_cache_pods(pods: Iterable[Manifest], listed: Listed) -> tuple[CachePod, ...]:
@@ -100,6 +104,10 @@ def _read(pod: Manifest, listed: Listed, shared: dict[frozenset[str], frozenset[
         pulls=any(item.get("imagePullPolicy") == "Always" for item in pod["spec"]["containers"]),
         pins=shared.setdefault(pins, pins),
     )
+
+
+def _last_part(image: str) -> str:
+    return image.rpartition("/")[2]
 
 
 def _fingerprint(metadata: Manifest) -> str:

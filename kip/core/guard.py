@@ -17,6 +17,7 @@ from kip.core.stand_ins import (
     asks_for_nothing,
     fingerprint_of,
     images_of,
+    is_everywhere,
     is_net,
     net_for,
     reaches,
@@ -105,10 +106,13 @@ def retire(wanted: Wanted, observed: Observed, found: Manifest, waited: Waited) 
     if observed.pods is None:
         return _retire_blind(found, others, waited)
     reasons: list[str] = []
-    for other in others:
-        needed = _needed(wanted, found, other, others, observed.pods, waited)
-        if not needed:
+    needs = [(other, _needed(wanted, found, other, others, observed.pods, waited)) for other in others]
+    moving = any(needed for other, needed in needs if not is_net(other))
+    for other, needed in needs:
+        if not needed and not (is_net(other) and moving):  # a net may just be taking over from a former cache
             return Plan((_retirement(other, "the cache holds what it held"),))
+        if not needed:
+            continue
         if not is_net(other) and (plan := _make_room(wanted, observed, found, other, needed, waited)):
             return plan
         reasons.append(f"{other['metadata']['name']} still holds {_in_words(needed)}")
@@ -137,9 +141,10 @@ def _by_pods(
         nodes = need if len(nets) < NETS_BY_NODE else None
         net = net_for(wanted.cache.manifest, found, listed, nodes)
         return _spread(net, f"the change would let go of {_in_words(uncovered)}")
+    fitting = [net for net in fitting if not _is_unwelcome(net)] or fitting
     uids = {net["metadata"]["uid"] for net in fitting}
     seconds = waited(("net", frozenset(uids)), sum(map(len, uncovered.values())))
-    if seconds >= NET_PATIENCE and all(map(_is_unwelcome, fitting)):
+    if seconds >= NET_PATIENCE and _is_unwelcome(fitting[0]):
         net = net_for(wanted.cache.manifest, found, _all(need), need, free=False)
         return _spread(net, UNWELCOME)
     there = all(map(_has_its_pods, fitting)) and not any(pod.pulls for pod in pods if pod.owner in uids)
@@ -156,7 +161,7 @@ def _blind(
     held = images_of(found).union(*(images_of(net) for net in nets)) & images_of(wanted.cache.expected)
     if nobody or not held or (is_complete(found) and not everywhere):
         return Guarded()
-    fitting = [net for net in nets if images_of(net) >= held and reaches(net, ())]
+    fitting = [net for net in nets if images_of(net) >= held and is_everywhere(net)]
     if not fitting:
         return _spread(net_for(wanted.cache.manifest, found, held), "not every cache pod is ready")
     if any(is_complete(net) for net in fitting):

@@ -106,6 +106,10 @@ def _change(
         rolls=rolls or one_for_one,
         everywhere=target is wanted.holder or one_for_one,
     )
+    if guarded.remarks and one_for_one and rolls:
+        # A surge keeps what no net can.
+        usual = rolling.at_pace(target, rolling.Pace(wanted.budget))
+        return _change(wanted, observed, found, usual, reasons, waited)
     if guarded.remarks and one_for_one and not rolling.exchanges_one_for_one(found):
         return Plan(pending="; ".join(guarded.remarks))  # it may wait: with a surge nothing is lost
     return guarded.plan or _plan(action, target, (*reasons, *guarded.remarks), found)

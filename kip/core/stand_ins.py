@@ -67,6 +67,11 @@ def reaches(daemonset: Manifest, nodes: Iterable[str]) -> bool:
     return named >= set(nodes)
 
 
+def is_everywhere(daemonset: Manifest) -> bool:
+    """Whether a net was spread over all nodes of the cache."""
+    return NODES not in (daemonset["metadata"].get("annotations") or {})
+
+
 def asks_for_nothing(daemonset: Manifest) -> bool:
     """Whether the containers of a net request no resources."""
     containers = daemonset["spec"]["template"]["spec"]["containers"]

@@ -112,6 +112,7 @@ class Leadership:
         started, self.error = self.clock(), None
         try:
             if missing := self._missing(lease):
+                self._refused_since = math.inf
                 self._do_without(f"not granted: {', '.join(missing)}", started)
             elif (self.holding and lease.renew()) or lease.take():
                 self._holds(lease, started)
@@ -170,6 +171,8 @@ class Leadership:
     def _failed(self, error: KipError) -> None:
         """Go on with what is known. The loop's ticks and its retries are the pace of further looks."""
         self.error = error
+        if not isinstance(error, Forbidden):
+            self._refused_since = math.inf
         asked = error.retry_after if isinstance(error, ApiError) else None
         self._due = self.clock() + (asked or 0.0)
 

@@ -29,8 +29,13 @@ LOOK_AGAIN_AT_LEAST_SECONDS = 30.0
 SHARE_OF_TIME = 20.0
 """The pause after a look is so many times as long as the look: a list of thousands of pods is dear."""
 
+LONGEST_SHARE_SECONDS = 120.0
+
 COUNTS = frozenset({"daemonset_changed"})
 """Mostly only counts in the status, which thousands of nodes change many times a second."""
+
+REFUSED_SECONDS = 60.0
+"""Settings that the API server refuses are tried again so often: the fault may have been a policy's."""
 
 EAGER_SECONDS = 5.0
 """After a failure a change is looked at before its retry, as it may be the cure; but only so often."""
@@ -113,8 +118,9 @@ class Loop:
         report = log.bind(trigger=list(reasons))
         try:
             if "interval" in reasons:
-                self.reconciler.forget()
                 self.settings.look_again()
+            if {"interval", "refused"} & set(reasons):
+                self.reconciler.forget()
             settings = self.settings.refresh()
             self.watches.follow(self._selections(settings))
             self.health.settings_problem = str(self.settings.error or "").replace("\n", "; ")
@@ -194,14 +200,15 @@ class Loop:
 
     def _look_again(self, plan: Plan, duration: float) -> None:
         """Look again soon while something goes on; less often the longer it takes, and the dearer it is."""
-        now = self.clock()
+        now, share = self.clock(), min(duration * SHARE_OF_TIME, LONGEST_SHARE_SECONDS)
+        self._sated_until = 0.0
         if plan.pending != self._pending:
             self._pending, self._pending_since = plan.pending, now
         if plan.steps or plan.pending or plan.incomplete:
             waiting = 0.0 if plan.steps else now - self._pending_since
             pause = min(max(LOOK_AGAIN_SECONDS, waiting / 10), LOOK_AGAIN_AT_LEAST_SECONDS)
-            self._wake_in(max(pause, duration * SHARE_OF_TIME), "progress")
-            self._sated_until = now if plan.steps else now + duration * SHARE_OF_TIME
+            self._wake_in(max(pause, share), "progress")
+            self._sated_until = now if plan.steps else now + share
 
     def _wake_in(self, seconds: float, reason: str) -> None:
         """Wake once, in whole seconds; a reason that waits already is put off."""
@@ -223,6 +230,7 @@ class Loop:
             )
         self._refusal = text
         if text:
+            self._wake_in(REFUSED_SECONDS, "refused")
             self.health.settings_problem = text.replace("\n", "; ")
 
     def _report(self, outcome: Outcome, report: structlog.BoundLogger, started: float) -> None:

@@ -17,7 +17,7 @@ from kip.core.rights import Rights
 from kip.core.rolling import limits_pulls
 from kip.core.stand_ins import holder_of, images_of, selector_of_lost_cache
 from kip.core.steps import Action, Observed, Plan, Wanted
-from kip.errors import Forbidden, Invalid, SettingsError
+from kip.errors import Conflict, Forbidden, Invalid, SettingsError
 from kip.keeper.applying import carry_out
 from kip.keeper.fights import Fights
 from kip.keeper.lease import Leadership
@@ -35,6 +35,9 @@ from kip.keeper.validating import Validator
 from kip.keeper.waits import Waits
 
 Manifest = dict[str, Any]
+
+CONFLICT_PATIENCE = 60.0
+"""Seconds for a net of the same name to go; one that is stuck in its deletion is not waited for for ever."""
 
 log = structlog.get_logger()
 
@@ -93,7 +96,10 @@ class Reconciler:
         `leadership` is asked again before anything is written, as a look may take long; None: nobody else is
         there.
         """
-        self._waits.next_round()
+        with self._waits.round():
+            return self._reconcile(settings, leadership)
+
+    def _reconcile(self, settings: Settings, leadership: Leadership | None) -> Outcome:
         self._exclusive = leadership is not None and leadership.exclusive
         refusal: SettingsError | None = None
         try:
@@ -109,7 +115,7 @@ class Reconciler:
         found = observed.daemonset
         if plan.steps and (reason := self._fights.held_back(plan.steps[0], found)):
             plan = Plan(pending=reason)
-        if plan.steps and leadership and not leadership.in_time:
+        if plan.steps and leadership and not leadership.hold():
             plan = Plan(pending="the lease has run out")
         if plan.steps:
             self._carry_out(plan)
@@ -167,7 +173,8 @@ class Reconciler:
                 selector=selector,
             )
 
-        cached = images_of(found) if found else frozenset()
+        caches = [*filter(None, [found]), *observed.others]
+        cached = frozenset[str]().union(*map(images_of, caches))
         accepted, cache = self._validator.accept(settings, rendered, cached)
         if not limits_pulls(accepted.max_surge):
             return Wanted(cache)
@@ -189,8 +196,10 @@ class Reconciler:
     def _carry_out(self, plan: Plan) -> None:
         try:
             carry_out(plan, self.cluster, f"{self._started} {self.name}" if self.name else "")
-        except (Forbidden, Invalid) as error:
-            if plan.steps[0].action is not Action.SPREAD:
+        except (Forbidden, Invalid, Conflict) as error:
+            step = plan.steps[0]
+            stuck = self._waits(("conflict", step.name)) >= CONFLICT_PATIENCE
+            if step.action is not Action.SPREAD or (isinstance(error, Conflict) and not stuck):
                 raise
             # A quota or a policy. The cache has to change all the same, as well as it can.
             self._net_refused = True

@@ -21,6 +21,9 @@ from kip.registry.credentials import Credential
 if TYPE_CHECKING:
     from kip.registry.digests import Registries
 
+LONGEST_PAUSE = timedelta(days=1)
+"""The longest that a registry can make kip wait."""
+
 ASK_AGAIN = timedelta(minutes=1)
 """When no registry answers, it is asked again so soon (or when it says)."""
 
@@ -102,10 +105,11 @@ class Refresher:
         if due is None:
             return None
         now, interval = self.now(), settings.caching_interval
-        if due > now + 2 * interval:
-            due = now  # the last one was in the future: somebody wrote there, or a clock was wrong
         again = self._in_order_at + interval if self._in_order_at else due
-        return max(due, again, self._not_before or due)
+        latest = now + max(2 * interval, LONGEST_PAUSE)
+        # What is later was noted while a clock was wrong, or by somebody else.
+        times = [moment for moment in (due, again, self._not_before) if moment and moment <= latest]
+        return max(times, default=now)
 
     def _worth_it(
         self,

@@ -32,6 +32,10 @@ REMEDY = "Correct or remove it; all other images are cached."
 log = structlog.get_logger()
 
 
+class RefusedForNow(SettingsError):
+    """The refusal has to last before it counts."""
+
+
 @dataclass(slots=True)
 class Validator:
     """Asks the API server, and remembers the answers until `forget`. `clock` tells monotonic seconds."""
@@ -68,6 +72,8 @@ class Validator:
             settings = self._reduced[1]
         try:
             settings, target = self._reduce(settings, render, cached)
+        except RefusedForNow:
+            raise
         except SettingsError as error:
             self._refused = whole, error
             raise
@@ -87,12 +93,13 @@ class Validator:
     def _reduce(self, settings: Settings, render: Render, cached: frozenset[str]) -> tuple[Settings, Target]:
         while True:
             wanted = render(settings)
+            known = any(asked == wanted for asked, _ in self._answers)
             try:
                 target = self.target(wanted)
             except (Invalid, Forbidden) as error:
                 settings = self._without_faulty(settings, error, wanted, render, cached)
             else:
-                for entry in settings.images:
+                for entry in () if known else settings.images:
                     self._refused_since.pop(entry.image, None)
                 return settings, target
 
@@ -112,7 +119,7 @@ class Validator:
             raise SettingsError(problems_of(str(error), error.causes)) from error
         images = {settings.images[index].image for index in faulty}
         if new := [image for image in sorted(images & cached) if self._is_new(image)]:
-            raise SettingsError(tuple(_not_yet(image, str(error)) for image in new)) from error
+            raise RefusedForNow(tuple(_not_yet(image, str(error)) for image in new)) from error
         for index, message in faulty.items():
             entry = settings.images[index]
             if self._left_out.get(entry.name) != entry.image:

@@ -1,6 +1,7 @@
 """How long the plan has been waiting for the same thing."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 
@@ -30,6 +31,12 @@ class Waits:
         self._asked[key] = since, least
         return now - since
 
-    def next_round(self) -> None:
-        """Begin a round; what the one before did not ask for is over."""
+    @contextmanager
+    def round(self) -> Iterator[None]:
+        """Begin a round; what the one before did not ask for is over, unless that one failed."""
         self._since, self._asked = self._asked, {}
+        try:
+            yield
+        except BaseException:
+            self._asked = self._since | self._asked
+            raise

@@ -319,13 +319,22 @@ def test_after_the_rollout_the_limit_is_what_was_set():
 FLOODED = (*REFUSED, pod(A, owner=uid(), node="n2"), pod(A, owner="net", node="n2"))
 
 
-def test_an_edit_does_not_surge_either_while_a_kubelet_refuses_pods():
-    (step,) = plan(slowed() | cache(OLD), pods=FLOODED, others=[net(nodes=["n2"])]).steps
+@pytest.mark.parametrize("strategy", [ONE_FOR_ONE, {"maxSurge": "100%", "maxUnavailable": 0}])
+def test_an_edit_does_not_surge_either_while_a_kubelet_refuses_pods(strategy):
+    found = cache(OLD)
+    found["spec"]["updateStrategy"]["rollingUpdate"] = dict(strategy)
+    (step,) = plan(found, pods=FLOODED, others=[net(nodes=["n2"])]).steps
     assert step.manifest["spec"]["updateStrategy"]["rollingUpdate"] == ONE_FOR_ONE
 
 
 def test_but_it_does_where_no_net_can_be_spread():
     (step,) = plan(cache(OLD), pods=FLOODED, net_refused=True).steps
+    assert step.manifest["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] == "100%"
+
+
+def test_nor_where_the_flooded_node_still_holds_something():
+    pods = (*FLOODED, pod(A, owner=uid(), node="n1", ready=True))
+    (step,) = plan(cache(OLD), pods=pods, others=[net(nodes=["n1", "n2"])], waited=400.0).steps
     assert step.manifest["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] == "100%"
 
 
@@ -373,6 +382,24 @@ def test_node_names_in_the_users_affinity_are_not_those_of_a_net():
     wanted = deepcopy(NEW)
     wanted["spec"]["template"]["spec"]["affinity"] = {"nodeAffinity": required}
     assert reaches(net_for(wanted, cache(), [A]), ["n1"])
+
+
+def test_blind_a_net_for_some_nodes_is_not_enough():
+    assert action(cache(), rights=Rights(), others=[net(nodes=["n1"], status=COMPLETE)]) == "spread"
+
+
+def test_a_useless_net_beside_a_good_one_costs_no_patience():
+    good = stored(net_for(NEW, cache(), [A], ["n1"], free=False), uid="other") | {"status": COMPLETE}
+    others = [net(nodes=["n1"], status=EMPTY), good]
+    assert action(cache(), pods=ILL, others=others, waited=21.0) == "apply"
+
+
+def test_a_net_that_takes_over_from_a_former_cache_stays_until_it_has():
+    former = stored(manifest(f"a={A}", DAEMONSET_NAME="former"), uid="former")
+    squeezed = pod(owner=uid(), template=fingerprint_of(NEW), homeless=True, settled=False)
+    pods = (pod(A, owner="former", ready=True), squeezed)
+    made = plan(cache(NEW), pods=pods, others=[former, net(nodes=["n1"])], waited=99.0)
+    assert (made.steps, "former still holds" in made.pending) == ((), True)
 
 
 @pytest.mark.parametrize("note", ["", "{", "7"])

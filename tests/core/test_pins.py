@@ -255,9 +255,10 @@ def template(image: str, fingerprint: str = "", container: str = "c0") -> dict:
         ([template("registry.example/c0:1"), template("other", "new")], "registry.example/c0:1"),
         ([template("docker.io/c0:1", "new"), template("docker.io/c0:2", "old")], "docker.io/c0:1"),
         ([template("docker.io/c0:1", "another")], "docker.io/c0:1"),
+        ([template("docker.io/c0:2", "another")], "registry.example/c0:1"),
         ([template("docker.io/x:1", "another", "x")], "registry.example/c0:1"),
     ],
-    ids=["as it is", "listed itself", "by the template", "by the name", "unknown"],
+    ids=["as it is", "listed itself", "by the template", "by the name", "another tag by then", "unknown"],
 )
 def test_an_image_that_a_webhook_took_from_a_mirror_is_called_what_the_settings_call_it(daemonsets, image):
     found = manifest(RUNNING, annotations={"kip.dev/template": "new"})

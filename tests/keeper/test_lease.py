@@ -401,6 +401,14 @@ def test_a_refusal_of_what_is_granted_is_only_an_error_at_first(scene):
     assert (it.hold(), it.hold()) == (False, True)
 
 
+def test_other_trouble_between_two_refusals_begins_the_patience_anew(scene):
+    trouble = [Forbidden("not yet"), *[ServerError("down")] * 12, Forbidden("not yet")]
+    scene.cluster.failures["create leases"] = trouble
+    it = scene.keeper()
+    it.hold()
+    assert scene.pass_time(65, it) == [False]
+
+
 def test_who_may_not_know_its_rights_takes_a_refusal_as_it_is(scene):
     scene.rights = Rights(incomplete=True)
     scene.cluster.failures["create leases"] = [Forbidden("no")]

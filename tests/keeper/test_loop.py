@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 
 from kip.cluster.api import DAEMONSETS, Selection
 from kip.core.rights import Rights
-from kip.errors import ServerError, TooManyRequests
+from kip.core.steps import Plan
+from kip.errors import Cause, Invalid, ServerError, TooManyRequests
 from kip.keeper.lease import Leadership
 from kip.keeper.live_settings import LiveSettings
 from kip.keeper.loop import Loop
@@ -224,6 +225,35 @@ def test_after_a_dear_look_counts_that_change_are_not_looked_at_for_a_while():
     times = times_of_dear_looks(*CHANGES)
     pauses = [later - earlier for earlier, later in pairwise(times)]
     assert (len(pauses) > 2, min(pauses) >= 10.0) == (True, True)
+
+
+def test_a_look_that_took_minutes_does_not_blind_the_keeper():
+    it = loop(FakeCluster(), IMAGES=IMAGES)
+    it._look_again(Plan(pending="x"), 400.0)
+    assert it._sated_until == 120.0
+    it._look_again(Plan(), 0.1)
+    assert it._sated_until == 0.0
+
+
+def test_settings_that_the_api_server_refuses_are_tried_again():
+    class Strict(FakeCluster):
+        refuses = True
+
+        def create(self, resource, namespace, manifest, *, dry_run=False):
+            if self.refuses and "bad" in str(manifest["spec"]):
+                raise Invalid("refused", causes=(Cause("spec.template.spec.nodeSelector", "no"),))
+            return super().create(resource, namespace, manifest, dry_run=dry_run)
+
+    cluster = Strict(configmap(IMAGES=IMAGES))
+    it = loop(cluster, CONFIGMAP_NAME="settings")
+    with capture_logs():
+        it.once(("start",))
+        cluster.objects["ConfigMap", "images", "settings"]["data"]["NODE_SELECTOR"] = "bad=1"
+        it.once(("configmap_changed",))
+        before = it.health.settings_problem
+        cluster.refuses = False
+        it.once(("refused",))
+    assert (before != "", it.health.settings_problem, len(it.timers.get_jobs("refused"))) == (True, "", 1)
 
 
 def test_a_deletion_is_looked_at_even_then():

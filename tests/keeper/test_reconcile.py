@@ -1,6 +1,7 @@
 """One reconcile: what it writes, and what it leaves alone."""
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,13 +11,24 @@ from samples import COMPLETE, OWNER, settings, upstream_cache
 from kip.core.plan import Action
 from kip.core.render import REFRESHED_AT, UPSTREAM_LABELS, Owner
 from kip.core.rights import Rights, Rule
-from kip.errors import Conflict, Forbidden, Invalid, OwnershipError, SettingsError, Unreachable
+from kip.errors import Conflict, Forbidden, Invalid, OwnershipError, ServerError, SettingsError, Unreachable
 from kip.keeper.lease import Leadership
 from kip.keeper.reconcile import Reconciler
 
 NOW = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
 UPSTREAMS = Rights(
     (Rule(frozenset({"create", "delete", "get", "list", "watch"}), *(frozenset({"*"}),) * 2, frozenset()),)
+)
+
+BLIND = Rights(
+    (
+        Rule(
+            frozenset({"create", "delete", "get", "list", "watch"}),
+            frozenset({"apps"}),
+            frozenset({"daemonsets", "deployments"}),
+            frozenset(),
+        ),
+    )
 )
 
 
@@ -258,8 +270,12 @@ def caches(cluster: FakeCluster) -> list[tuple[str, str]]:
     return sorted((namespace, name) for kind, namespace, name in cluster.objects if kind == "DaemonSet")
 
 
-@pytest.mark.parametrize(("seconds", "writes"), [(29.0, ["create daemonsets"]), (31.0, [])])
-def test_nothing_is_written_after_the_lease_has_run_out(seconds, writes):
+@pytest.mark.parametrize(
+    ("seconds", "failures", "writes"),
+    [(29.0, 9, ["create daemonsets"]), (31.0, 9, []), (31.0, 0, ["create daemonsets"])],
+    ids=["in time", "too late", "renewed"],
+)
+def test_nothing_is_written_after_the_lease_has_run_out(seconds, failures, writes):
     clock = Clock()
 
     class Slow(FakeCluster):
@@ -272,6 +288,7 @@ def test_nothing_is_written_after_the_lease_has_run_out(seconds, writes):
     lead = Leadership(cluster, "me", it.rights, lambda: NOW, clock)
     lead.follow("images", "kubernetes-image-puller")
     lead.hold()
+    cluster.failures["update leases"] = [ServerError("trouble")] * failures
     it.reconcile(settings(), lead)
     assert [call for call in cluster.writes if "lease" not in call] == writes
 
@@ -292,7 +309,7 @@ def test_who_holds_the_lease_need_not_care_who_started_later(rights, acts):
 
 def test_without_the_right_to_list_daemonsets_no_net_is_spread():
     verbs = frozenset({"create", "delete", "get", "patch"})
-    rights = Rights((Rule(verbs, *(frozenset({"*"}),) * 2, frozenset()),))
+    rights = Rights((Rule(verbs, frozenset({"apps"}), frozenset({"daemonsets"}), frozenset()),))
     cluster = kept(rights=rights, IMAGES="a=registry.example/a:1")
     cluster.daemonset()["status"] = {**COMPLETE, "numberReady": 0}
     keeping(cluster).reconcile(settings(IMAGES="a=registry.example/a:1;b=registry.example/b:1"))
@@ -308,3 +325,43 @@ def test_a_cache_stuck_in_its_deletion_is_let_go():
     clock.seconds = 46.0
     it.reconcile(settings())
     assert cluster.daemonset()["metadata"]["finalizers"] == ["x"]
+
+
+@pytest.mark.parametrize(("seconds", "outcome"), [(59.0, "waits"), (61.0, "goes on")])
+def test_a_net_that_is_stuck_in_its_deletion_is_not_waited_for_for_ever(seconds, outcome):
+    class Stuck(FakeCluster):
+        def create(self, resource, namespace, manifest, *, dry_run=False):
+            if "-net-" in manifest["metadata"]["name"] and not dry_run:
+                raise Conflict("object is being deleted")
+            return super().create(resource, namespace, manifest, dry_run=dry_run)
+
+    cluster, clock = Stuck(rights=BLIND), Clock()
+    it = Reconciler(cluster, lambda: NOW, clock, unasked(lambda: NOW))
+    it.reconcile(settings("a=registry.example/a:1"))
+    cluster.daemonset()["status"] = {**COMPLETE, "numberReady": 0}
+    for moment in (0.0, seconds, seconds + 1):
+        clock.seconds = moment
+        with suppress(Conflict):
+            it.reconcile(settings("a=registry.example/a:1;b=registry.example/b:1"))
+    assert (names(cluster) == ["a", "b"]) is (outcome == "goes on")
+
+
+def test_what_a_former_cache_holds_is_not_left_out_for_a_moments_refusal():
+    class Refusing(FakeCluster):
+        refuses = False
+
+        def create(self, resource, namespace, manifest, *, dry_run=False):
+            images = [item["image"] for item in manifest["spec"]["template"]["spec"]["containers"]]
+            if self.refuses and "registry.example/b:1" in images:
+                raise Forbidden("admission webhook denied the request")
+            return super().create(resource, namespace, manifest, dry_run=dry_run)
+
+    cluster = Refusing()
+    it = keeping(cluster)
+    listed = "a=registry.example/a:1;b=registry.example/b:1"
+    it.reconcile(settings(listed))
+    cluster.refuses = True
+    it.forget()
+    with pytest.raises(SettingsError, match="now refuses what is cached"):
+        it.reconcile(settings(listed, DAEMONSET_NAME="renamed"))
+    assert cluster.daemonset("renamed") is None

@@ -149,3 +149,12 @@ def test_a_refresh_in_the_future_is_none():
     annotations = {REFRESHED_AT: stamp.refreshed_at, DIGESTS: stamp.digests}
     world.cache["spec"]["template"]["metadata"]["annotations"] = annotations
     assert world.rolls()
+
+
+def test_what_was_found_while_a_clock_was_ahead_is_forgotten():
+    world = World(OLD)
+    world.time += timedelta(days=365)
+    world.rolls()
+    world.time -= timedelta(days=365)
+    world.registry.answer = NEW
+    assert world.rolls()

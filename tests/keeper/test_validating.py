@@ -202,3 +202,28 @@ def test_a_refusal_that_was_over_begins_anew():
             look(it)
         clock.seconds += 601.0
     assert names(cluster) == ["a", "b", "c"]
+
+
+def test_an_edit_beside_a_refusal_that_is_over_takes_effect_when_asked_again():
+    cluster = Strict(by_policy=True)
+    it = keeper(cluster)
+    look(it)
+    it.reconcile(settings(LISTED))
+    cluster.images = ("registry.example/b:1.0.0",)
+    edited = settings(f"{LISTED};d=registry.example/d:1.0.0")
+    it.reconcile(edited)
+    cluster.images = ()
+    it.reconcile(edited)
+    assert names(cluster) == ["a", "b", "c", "d"]
+
+
+def test_a_remembered_answer_does_not_make_a_refusal_young_again():
+    cluster, clock = Strict(by_policy=True), Clock()
+    it = keeper(cluster, clock)
+    look(it)
+    it.reconcile(settings(LISTED))
+    cluster.images = ("registry.example/b:1.0.0",)
+    edited = settings(f"{LISTED};d=registry.example/d:1.0.0")
+    for clock.seconds in (0.0, 300.0, 601.0):
+        it.reconcile(edited)
+    assert names(cluster) == ["a", "c", "d"]

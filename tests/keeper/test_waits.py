@@ -1,48 +1,64 @@
 """How long the same thing has been waited for."""
 
+from contextlib import suppress
+
+import pytest
 from fakes import Clock
 
 from kip.keeper.waits import Waits
 
 
-def test_something_new_has_been_waited_for_for_no_time():
-    assert Waits(Clock())("a") == 0.0
+@pytest.fixture
+def clock():
+    return Clock()
 
 
-def test_the_same_thing_is_counted_over_rounds():
-    clock = Clock()
+def asked(waits: Waits, key: str = "a", left: int = 0) -> float:
+    """Ask once, in a round of its own."""
+    with waits.round():
+        return waits(key, left)
+
+
+def test_something_new_has_been_waited_for_for_no_time(clock):
+    assert asked(Waits(clock)) == 0.0
+
+
+def test_the_same_thing_is_counted_over_rounds(clock):
     waits = Waits(clock)
-    waits("a")
-    waits.next_round()
+    asked(waits)
     clock.seconds = 7.0
-    assert waits("a") == 7.0
+    assert asked(waits) == 7.0
 
 
-def test_what_a_round_did_not_ask_for_begins_anew():
-    clock = Clock()
+def test_what_a_round_did_not_ask_for_begins_anew(clock):
     waits = Waits(clock)
-    waits("a")
-    waits.next_round()
-    waits.next_round()
+    asked(waits)
+    asked(waits, "b")
     clock.seconds = 7.0
-    assert waits("a") == 0.0
+    assert asked(waits) == 0.0
 
 
-def test_progress_begins_the_wait_anew():
-    clock = Clock()
+def test_a_round_that_fails_ends_no_wait(clock):
     waits = Waits(clock)
-    waits("a", 5)
+    asked(waits)
+    with suppress(KeyError), waits.round():
+        raise KeyError
     clock.seconds = 7.0
-    waits("a", 4)
+    assert asked(waits) == 7.0
+
+
+def test_progress_begins_the_wait_anew(clock):
+    waits = Waits(clock)
+    asked(waits, left=5)
+    clock.seconds = 7.0
+    asked(waits, left=4)
     clock.seconds = 9.0
-    assert waits("a", 4) == 2.0
+    assert asked(waits, left=4) == 2.0
 
 
-def test_what_goes_up_and_down_again_is_no_progress():
-    clock = Clock()
+def test_what_goes_up_and_down_again_is_no_progress(clock):
     waits = Waits(clock)
     for second, left in enumerate([5, 7, 5, 6, 5]):
         clock.seconds = float(second)
-        waits.next_round()
-        seconds = waits("a", left)
+        seconds = asked(waits, left=left)
     assert seconds == 4.0
