@@ -23,7 +23,7 @@ class Resource:
     kind: str
 
     def path(self, namespace: str, name: str = "") -> str:
-        """Return the URL path of the collection, or of one object, in `namespace`; "" is the whole cluster."""
+        """Return the URL path of the collection, or of one object; without a namespace of the cluster."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         place = f"{root}/namespaces/{namespace}" if namespace else root
         return f"{place}/{self.plural}" + (f"/{name}" if name else "")

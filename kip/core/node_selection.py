@@ -65,7 +65,7 @@ def tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
 
 
 def _term_matches(term: Mapping[str, Any], node: Node) -> bool:
-    """A term without any requirement matches no node."""
+    """Return whether all requirements are met; a term without any matches no node."""
     expressions, fields = term.get("matchExpressions") or (), term.get("matchFields") or ()
     labels = node["metadata"].get("labels") or {}
     name = {"metadata.name": node["metadata"]["name"]}
@@ -77,7 +77,7 @@ def _term_matches(term: Mapping[str, Any], node: Node) -> bool:
 
 def _requirement_met(requirement: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     key, operator = requirement.get("key", ""), requirement.get("operator")
-    values = requirement.get("values") or ()
+    values: Sequence[str] = requirement.get("values") or ()
     if operator in ("Gt", "Lt"):
         return key in labels and len(values) == 1 and _compares(labels[key], values[0], operator)
     if operator in ("Exists", "DoesNotExist"):

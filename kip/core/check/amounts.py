@@ -11,7 +11,9 @@ Amounts = Mapping[str, Decimal]
 """By the names that a quota uses: `requests.cpu`, `limits.memory`; what is not set is not there."""
 
 
-def container_amounts(resources: Mapping[str, Any], limit_ranges: Sequence[Mapping[str, Any]] = ()) -> Amounts:
+def container_amounts(
+    resources: Mapping[str, Any], limit_ranges: Sequence[Mapping[str, Any]] = ()
+) -> Amounts:
     """Return requests and limits of one container as the API server stores them.
 
     A request that is not set is its limit (SetDefaults_Pod); then the defaults of a LimitRange fill what is
@@ -65,7 +67,5 @@ def written(name: str, amount: Decimal) -> str:
 
 
 def _default(field: str, resource: str, limit_ranges: Sequence[Mapping[str, Any]]) -> str:
-    found = (
-        str((item.get(field) or {}).get(resource, "")) for item in items_of(limit_ranges, "Container")
-    )
+    found = (str((item.get(field) or {}).get(resource, "")) for item in items_of(limit_ranges, "Container"))
     return next(filter(None, found), "")

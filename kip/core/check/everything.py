@@ -1,21 +1,23 @@
 """All checks together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from kip.config.notes import Note
 from kip.config.settings import Platform, Reading, Settings
 from kip.core.check.amounts import Amounts, pod_amounts, surge_nodes
-from kip.core.check.findings import Finding, Unread
+from kip.core.check.findings import CHECKS, Finding, State, Unread
 from kip.core.check.limit_range import check_limit_ranges
-from kip.core.check.listed import check_list, check_notes
+from kip.core.check.listed import check_list, check_notes, check_problems
 from kip.core.check.nodes import Reach, check_nodes, reach
 from kip.core.check.place import check_namespace, check_secrets
 from kip.core.check.quota import Demand, check_quota
 from kip.core.check.rights import check_rights
 from kip.core.render import render
 from kip.core.rights import Rights
+from kip.errors import Problem
 
 Manifest = dict[str, Any]
 
@@ -53,6 +55,15 @@ def check(reading: Reading, facts: Facts) -> tuple[Finding, ...]:
         *check_quota(facts.quotas, _demand(settings, pod, reached, facts)),
         *check_limit_ranges(facts.limit_ranges, pod),
     )
+
+
+def without_settings(problems: Iterable[Problem], notes: Iterable[Note]) -> tuple[Finding, ...]:
+    """Return what can be said when the settings cannot be used: why, and that nothing else was checked."""
+    found = (*check_problems(problems), *(one for one in check_notes(notes) if one.state is not State.OK))
+    told = {"settings", "images"}
+    reason = "the settings cannot be used"
+    rest = (Finding(row.name, State.SKIPPED, reason) for row in CHECKS if row.name not in told)
+    return (*found, *rest)
 
 
 def _demand(

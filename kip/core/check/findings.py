@@ -118,9 +118,7 @@ def to_document(findings: tuple[Finding, ...], *, strict: bool = False) -> dict[
     """Return the findings as a plain value, for programs."""
     return {
         "fine": is_fine(findings, strict=strict),
-        "counts": {
-            state.value: sum(finding.state is state for finding in findings) for state in State
-        },
+        "counts": {state.value: sum(finding.state is state for finding in findings) for state in State},
         "findings": [
             {
                 "check": finding.check,

@@ -41,8 +41,12 @@ def _outside(kind: str, item: Mapping[str, Any], resource: str, asked: Amounts) 
             continue
         if name not in asked:
             message = f"a {kind.lower()} has to say its {name}, of at {word} {bound}"
-        elif (asked[name] > parse_quantity(bound)) if word == "most" else (asked[name] < parse_quantity(bound)):
-            message = f"a {kind.lower()}'s {name} is {written(name, asked[name])}, and at {word} {bound} is allowed"
+        elif (
+            (asked[name] > parse_quantity(bound)) if word == "most" else (asked[name] < parse_quantity(bound))
+        ):
+            message = (
+                f"a {kind.lower()}'s {name} is {written(name, asked[name])}, and at {word} {bound} is allowed"
+            )
         else:
             continue
         key = f"CACHING_{resource.upper()}_{'LIMIT' if name == limit else 'REQUEST'}"
@@ -51,5 +55,7 @@ def _outside(kind: str, item: Mapping[str, Any], resource: str, asked: Amounts) 
     if ratio and asked.get(request) and asked.get(limit, 0) / asked[request] > parse_quantity(ratio):
         message = f"a {kind.lower()}'s {limit} is more than {ratio} times its request"
         remedy = f"Raise CACHING_{resource.upper()}_REQUEST, or lower the limit."
-        found.append(Finding("limit range", State.PROBLEM, message, remedy, f"CACHING_{resource.upper()}_LIMIT"))
+        found.append(
+            Finding("limit range", State.PROBLEM, message, remedy, f"CACHING_{resource.upper()}_LIMIT")
+        )
     return found

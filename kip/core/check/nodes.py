@@ -39,9 +39,7 @@ def reach(nodes: Sequence[Mapping[str, Any]], pod: Mapping[str, Any]) -> Reach:
 def check_nodes(found: Reach | Unread, images: int) -> tuple[Finding, ...]:
     """Return what is to be said about selection, taints and scale."""
     if isinstance(found, Unread):
-        return tuple(
-            Finding(name, State.SKIPPED, found.reason) for name in ("nodes", "taints", "containers")
-        )
+        return tuple(Finding(name, State.SKIPPED, found.reason) for name in ("nodes", "taints", "containers"))
     if not found.selected:
         remedy = "Correct NODE_SELECTOR or AFFINITY; `kubectl get nodes --show-labels` lists the labels."
         message = f"none of {found.nodes} nodes is selected (Linux nodes only)"
@@ -55,7 +53,9 @@ def _taints(found: Reach) -> tuple[Finding, ...]:
         return (Finding("taints", State.OK, "no taint keeps the cache from a selected node"),)
     state = State.WARNING if found.reached else State.PROBLEM
     return tuple(
-        Finding("taints", state, f"{count} of {found.selected} selected nodes are left out", _remedy(taint), taint)
+        Finding(
+            "taints", state, f"{count} of {found.selected} selected nodes are left out", _remedy(taint), taint
+        )
         for taint, count in found.taints
     )
 

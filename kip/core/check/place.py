@@ -48,5 +48,7 @@ def _secret(name: str, kind: str | Unread | None) -> Finding:
         return Finding("pull secrets", State.PROBLEM, "there is no such Secret", remedy, name)
     if kind not in CREDENTIALS:
         remedy = f"Make it anew with kubectl create secret docker-registry {name}."
-        return Finding("pull secrets", State.PROBLEM, f"its type {kind} is no registry credential", remedy, name)
+        return Finding(
+            "pull secrets", State.PROBLEM, f"its type {kind} is no registry credential", remedy, name
+        )
     return Finding("pull secrets", State.OK, "it is there", subject=name)

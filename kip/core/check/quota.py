@@ -32,9 +32,7 @@ class Demand:
     holds: Amounts = field(default_factory=dict)
 
 
-def check_quota(
-    quotas: Sequence[Mapping[str, Any]] | Unread, demand: Demand | Unread
-) -> tuple[Finding, ...]:
+def check_quota(quotas: Sequence[Mapping[str, Any]] | Unread, demand: Demand | Unread) -> tuple[Finding, ...]:
     """Return one finding for each resource of each quota that counts the cache's pods."""
     if isinstance(demand, Unread):
         if isinstance(quotas, Unread) or quotas:
@@ -53,7 +51,9 @@ def _need(demand: Demand) -> Finding:
     surge = ", ".join(
         _amount(name, demand, demand.nodes + demand.surge) for name in COUNTED if name in demand.pod
     )
-    return Finding("quota", State.OK, f"on {demand.nodes} nodes the cache needs {steady}; in a change {surge}")
+    return Finding(
+        "quota", State.OK, f"on {demand.nodes} nodes the cache needs {steady}; in a change {surge}"
+    )
 
 
 def _amount(name: str, demand: Demand, pods: int) -> str:
@@ -74,7 +74,9 @@ def _quota(quota: Mapping[str, Any], demand: Demand) -> tuple[Finding, ...]:
 
 def _resource(subject: str, name: str, hard: str, used: str, demand: Demand) -> Finding:
     if name not in demand.pod:
-        key = f"CACHING_{name.partition('.')[2].upper()}_{'LIMIT' if name.startswith('limits') else 'REQUEST'}"
+        key = (
+            f"CACHING_{name.partition('.')[2].upper()}_{'LIMIT' if name.startswith('limits') else 'REQUEST'}"
+        )
         message = f"it refuses pods that do not set {name}, and {key} is 0"
         return Finding("quota", State.PROBLEM, message, f"Set {key}.", subject)
     others = max(parse_quantity(used) - demand.holds.get(name, Decimal(0)), Decimal(0))
@@ -112,4 +114,6 @@ def _in_scope(scope: Mapping[str, Any], demand: Demand) -> bool:
             return bool(given) is (operator == "Exists")
         return (given in values) is (operator == "In")
     best_effort = set(demand.pod) == {"pods"}
-    return {"NotTerminating": True, "BestEffort": best_effort, "NotBestEffort": not best_effort}.get(name, False)
+    return {"NotTerminating": True, "BestEffort": best_effort, "NotBestEffort": not best_effort}.get(
+        name, False
+    )

@@ -47,12 +47,14 @@ def needs(settings: Settings) -> tuple[Need, ...]:
 
 
 def check_rights(settings: Settings, rights: Rights | Unread) -> tuple[Finding, ...]:
-    """Return one finding for each resource of which something is missing, or one that says that all is there."""
+    """Return one finding for each missing right, or one that says that all are there."""
     if isinstance(rights, Unread):
         return (Finding("rights", State.SKIPPED, rights.reason),)
     lacking = [(need, missing) for need in needs(settings) if (missing := _missing(need, rights))]
     if lacking and rights.incomplete:
-        return (Finding("rights", State.SKIPPED, "the API server does not list all rights (a webhook decides)"),)
+        return (
+            Finding("rights", State.SKIPPED, "the API server does not list all rights (a webhook decides)"),
+        )
     if not lacking:
         return (Finding("rights", State.OK, "everything that helps is allowed"),)
     return tuple(_finding(need, missing, settings.namespace) for need, missing in lacking)
@@ -60,9 +62,7 @@ def check_rights(settings: Settings, rights: Rights | Unread) -> tuple[Finding, 
 
 def _missing(need: Need, rights: Rights) -> tuple[str, ...]:
     return tuple(
-        verb
-        for verb in need.verbs
-        if not rights.allow(verb, need.resource, group=need.group, name=need.name)
+        verb for verb in need.verbs if not rights.allow(verb, need.resource, group=need.group, name=need.name)
     )
 
 
