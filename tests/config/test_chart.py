@@ -50,5 +50,5 @@ def test_a_later_file_wins_and_leaves_the_rest():
 def test_what_is_no_values_file_is_said_so(tmp_path, text):
     path = tmp_path / "values.yaml"
     path.write_text(text)
-    with pytest.raises(UsageError, match="not YAML|no mapping"):
+    with pytest.raises(UsageError, match=r"not YAML|no mapping"):
         from_values_files([path])

@@ -104,7 +104,9 @@ def test_more_than_fifty_images_are_a_warning(count, expected):
     assert state("image count", images) is expected
 
 
-@pytest.mark.parametrize(("size", "expected"), [(100, State.OK), (1100, State.WARNING), (2500, State.PROBLEM)])
+@pytest.mark.parametrize(
+    ("size", "expected"), [(100, State.OK), (1100, State.WARNING), (2500, State.PROBLEM)]
+)
 def test_a_daemonset_that_etcd_would_not_take_is_a_problem(size, expected):
     images = ";".join(f"i{number}=registry.example/i:{number}.0.0" for number in range(size))
     assert state("daemonset size", images) is expected
