@@ -23,9 +23,10 @@ class Resource:
     kind: str
 
     def path(self, namespace: str, name: str = "") -> str:
-        """Return the URL path of the collection, or of one object, in `namespace`."""
+        """Return the URL path of the collection, or of one object; without a namespace of the cluster."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        return f"{root}/namespaces/{namespace}/{self.plural}" + (f"/{name}" if name else "")
+        place = f"{root}/namespaces/{namespace}" if namespace else root
+        return f"{place}/{self.plural}" + (f"/{name}" if name else "")
 
 
 DAEMONSETS = Resource("apps", "v1", "daemonsets", "DaemonSet")
@@ -33,6 +34,10 @@ DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 PODS = Resource("", "v1", "pods", "Pod")
 SECRETS = Resource("", "v1", "secrets", "Secret")
 CONFIGMAPS = Resource("", "v1", "configmaps", "ConfigMap")
+NAMESPACES = Resource("", "v1", "namespaces", "Namespace")
+NODES = Resource("", "v1", "nodes", "Node")
+QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
+LIMIT_RANGES = Resource("", "v1", "limitranges", "LimitRange")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
 

@@ -3,10 +3,11 @@
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from kip.config.chart import merge_values, settings_of
 from kip.config.notes import Note
 from kip.config.spelling import closest, one_slip_apart
 from kip.config.table import SETTINGS
@@ -109,6 +110,24 @@ def from_configmap_manifest(path: str | Path) -> dict[str, str]:
     if not seen:
         raise UsageError(f"{_name(path)}: holds no ConfigMap", hint="Give a manifest of kind ConfigMap.")
     return found
+
+
+def from_values_files(paths: Iterable[str | Path]) -> tuple[dict[str, str], tuple[Note, ...]]:
+    """Read the settings that Helm values files of the chart become, later files over earlier ones."""
+    import yaml  # noqa: PLC0415 - heavy, and most runs read none
+
+    values: dict[str, Any] = {}
+    for path in paths:
+        try:
+            found = yaml.safe_load(_text(path))
+        except (yaml.YAMLError, RecursionError) as fault:
+            mark = getattr(fault, "problem_mark", None)
+            line = f":{mark.line + 1}" if mark else ""
+            raise UsageError(f"{_name(path)}{line}: not YAML", hint="Check the indentation.") from None
+        if not isinstance(found or {}, dict):
+            raise UsageError(f"{_name(path)}: no mapping of values", hint="Give a values file of the chart.")
+        values = merge_values(values, found or {})
+    return settings_of(values)
 
 
 def _configmaps(node: Any) -> Iterator[dict[str, Any]]:

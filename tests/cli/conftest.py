@@ -22,12 +22,13 @@ def kip(monkeypatch, capsys):
 
 @pytest.fixture
 def cluster(monkeypatch):
-    """Let `kip plan` and `kip status` find this cluster instead of a real one."""
+    """Let `kip plan`, `kip status` and `kip check` find this cluster instead of a real one."""
 
     def use(*objects: dict, **options) -> FakeCluster:
         found = FakeCluster(*objects, **options)
         monkeypatch.setattr("kip.cli.plan.connect", lambda *_: found)
         monkeypatch.setattr("kip.cli.status.connect", lambda *_: found)
+        monkeypatch.setattr("kip.cli.check.connect", lambda *_: found)
         return found
 
     return use

@@ -1,0 +1,88 @@
+"""Nodes that the cache reaches, and those that it does not."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kip.core.check.findings import Finding, State, Unread
+from kip.core.node_selection import is_selected, untolerated
+
+Manifest = dict[str, Any]
+
+MOST_CONTAINERS = 300_000
+"""What Kubernetes is made for in one cluster (kubernetes.io, "Considerations for large clusters")."""
+
+PASSING = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
+"""Taints that Kubernetes itself puts on a node, for as long as it is not well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How many nodes there are, are selected, and get a cache pod; which taints keep how many away."""
+
+    nodes: int
+    selected: int
+    reached: int
+    taints: tuple[tuple[str, int], ...]
+
+
+def reach(nodes: Sequence[Mapping[str, Any]], pod: Mapping[str, Any]) -> Reach:
+    """Count the nodes for this pod spec. A node with two taints counts for both."""
+    selected = [node for node in nodes if is_selected(node, pod)]
+    tolerations = pod.get("tolerations") or ()
+    kept_away = [found for node in selected if (found := untolerated(node, tolerations))]
+    counts = Counter(taint for found in kept_away for taint in {_written(one) for one in found})
+    return Reach(len(nodes), len(selected), len(selected) - len(kept_away), tuple(sorted(counts.items())))
+
+
+def check_nodes(found: Reach | Unread, images: int) -> tuple[Finding, ...]:
+    """Return what is to be said about selection, taints and scale."""
+    if isinstance(found, Unread):
+        return tuple(Finding(name, State.SKIPPED, found.reason) for name in ("nodes", "taints", "containers"))
+    if not found.selected:
+        remedy = "Correct NODE_SELECTOR or AFFINITY; `kubectl get nodes --show-labels` lists the labels."
+        message = f"none of {found.nodes} nodes is selected (Linux nodes only)"
+        return (Finding("nodes", State.PROBLEM, message, remedy, "NODE_SELECTOR"),)
+    selected = Finding("nodes", State.OK, f"{found.selected} of {found.nodes} nodes are selected")
+    return (selected, *_taints(found), _containers(found.reached, images))
+
+
+def _taints(found: Reach) -> tuple[Finding, ...]:
+    if not found.taints:
+        return (Finding("taints", State.OK, "no taint keeps the cache from a selected node"),)
+    state = State.WARNING if found.reached else State.PROBLEM
+    return tuple(
+        Finding(
+            "taints", state, f"{count} of {found.selected} selected nodes are left out", _remedy(taint), taint
+        )
+        for taint, count in found.taints
+    )
+
+
+def _remedy(taint: str) -> str:
+    if taint.startswith(PASSING):
+        return "Kubernetes set it and takes it away once the node is well; nothing is to be done here."
+    key = taint.partition(":")[0].partition("=")[0]
+    effect = taint.rpartition(":")[2]
+    toleration = f'{{"key": "{key}", "operator": "Exists", "effect": "{effect}"}}'
+    return f"To cache there too, add {toleration} to TOLERATIONS."
+
+
+def _containers(nodes: int, images: int) -> Finding:
+    count = nodes * images
+    message = f"{images} images on {nodes} nodes are {count:,} containers"
+    if count > MOST_CONTAINERS:
+        remedy = "Shorten the list or select fewer nodes."
+        return Finding(
+            "containers", State.PROBLEM, f"{message}; Kubernetes is made for {MOST_CONTAINERS:,}", remedy
+        )
+    if count > MOST_CONTAINERS // 2:
+        remedy = "Keep room for everybody else's containers."
+        return Finding("containers", State.WARNING, f"{message}, of {MOST_CONTAINERS:,}", remedy)
+    return Finding("containers", State.OK, message)
+
+
+def _written(taint: Mapping[str, Any]) -> str:
+    value = f"={taint['value']}" if taint.get("value") else ""
+    return f"{taint['key']}{value}:{taint['effect']}"

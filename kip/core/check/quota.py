@@ -1,0 +1,119 @@
+"""Whether the cache fits into the namespace's ResourceQuotas, steadily and during a surge.
+
+Source of the rules: pkg/quota/v1/evaluator/core/pods.go. A quota on a resource also refuses pods that do not
+say how much of it they want.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from kip.config.quantities import parse_quantity
+from kip.core.check.amounts import Amounts, written
+from kip.core.check.findings import Finding, State, Unread
+
+ALIASES = {"cpu": "requests.cpu", "memory": "requests.memory", "count/pods": "pods"}
+COUNTED = ("pods", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory")
+PRIORITY = "PriorityClass"
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What the cache asks for: of each pod, on so many nodes, on so many of them twice during a change.
+
+    `holds` is what the pods of the cache that stands already take, which a quota counts as used.
+    """
+
+    pod: Amounts
+    nodes: int
+    surge: int
+    priority_class: str = ""
+    holds: Amounts = field(default_factory=dict)
+
+
+def check_quota(quotas: Sequence[Mapping[str, Any]] | Unread, demand: Demand | Unread) -> tuple[Finding, ...]:
+    """Return one finding for each resource of each quota that counts the cache's pods."""
+    if isinstance(demand, Unread):
+        if isinstance(quotas, Unread) or quotas:
+            return (Finding("quota", State.SKIPPED, demand.reason),)
+        return (Finding("quota", State.OK, "the namespace has no ResourceQuota"),)
+    need = (_need(demand),)
+    if isinstance(quotas, Unread):
+        return (*need, Finding("quota", State.SKIPPED, quotas.reason))
+    if not quotas:
+        return (*need, Finding("quota", State.OK, "the namespace has no ResourceQuota"))
+    return (*need, *(one for quota in quotas if _counts(quota, demand) for one in _quota(quota, demand)))
+
+
+def _need(demand: Demand) -> Finding:
+    steady = ", ".join(_amount(name, demand, demand.nodes) for name in COUNTED if name in demand.pod)
+    surge = ", ".join(
+        _amount(name, demand, demand.nodes + demand.surge) for name in COUNTED if name in demand.pod
+    )
+    return Finding(
+        "quota", State.OK, f"on {demand.nodes} nodes the cache needs {steady}; in a change {surge}"
+    )
+
+
+def _amount(name: str, demand: Demand, pods: int) -> str:
+    return f"{name} {written(name, demand.pod[name] * pods)}"
+
+
+def _quota(quota: Mapping[str, Any], demand: Demand) -> tuple[Finding, ...]:
+    status = quota.get("status") or {}
+    hard = quota.get("spec", {}).get("hard") or status.get("hard") or {}
+    used = status.get("used") or {}
+    name = quota["metadata"]["name"]
+    return tuple(
+        _resource(f"{name}: {key}", ALIASES.get(key, key), hard[key], used.get(key, "0"), demand)
+        for key in hard
+        if ALIASES.get(key, key) in COUNTED
+    )
+
+
+def _resource(subject: str, name: str, hard: str, used: str, demand: Demand) -> Finding:
+    if name not in demand.pod:
+        key = (
+            f"CACHING_{name.partition('.')[2].upper()}_{'LIMIT' if name.startswith('limits') else 'REQUEST'}"
+        )
+        message = f"it refuses pods that do not set {name}, and {key} is 0"
+        return Finding("quota", State.PROBLEM, message, f"Set {key}.", subject)
+    others = max(parse_quantity(used) - demand.holds.get(name, Decimal(0)), Decimal(0))
+    free = max(parse_quantity(hard) - others, Decimal(0))
+    steady = demand.pod[name] * demand.nodes
+    surging = demand.pod[name] * (demand.nodes + demand.surge)
+    room = f"{written(name, free)} of {hard} is free of others"
+    if steady > free:
+        message = f"the cache needs {written(name, steady)}, and {room}"
+        return Finding("quota", State.PROBLEM, message, _remedy(name, steady + others), subject)
+    if surging > free:
+        message = f"a change needs {written(name, surging)} for a while, and {room}"
+        remedy = f"{_remedy(name, surging + others)} Or lower MAX_SURGE."
+        return Finding("quota", State.WARNING, message, remedy, subject)
+    return Finding("quota", State.OK, f"{written(name, surging)} at most fits: {room}", subject=subject)
+
+
+def _remedy(name: str, least: Decimal) -> str:
+    return f"Raise the quota to {written(name, least)}, shorten the list or select fewer nodes."
+
+
+def _counts(quota: Mapping[str, Any], demand: Demand) -> bool:
+    """Whether the quota's scopes take the cache's pods."""
+    spec = quota.get("spec", {})
+    scopes = [{"scopeName": name, "operator": "Exists"} for name in spec.get("scopes") or ()]
+    scopes += (spec.get("scopeSelector") or {}).get("matchExpressions") or ()
+    return all(_in_scope(scope, demand) for scope in scopes)
+
+
+def _in_scope(scope: Mapping[str, Any], demand: Demand) -> bool:
+    name, operator = scope["scopeName"], scope.get("operator")
+    if name == PRIORITY:
+        given, values = demand.priority_class, scope.get("values") or ()
+        if operator in ("Exists", "DoesNotExist"):
+            return bool(given) is (operator == "Exists")
+        return (given in values) is (operator == "In")
+    best_effort = set(demand.pod) == {"pods"}
+    return {"NotTerminating": True, "BestEffort": best_effort, "NotBestEffort": not best_effort}.get(
+        name, False
+    )
