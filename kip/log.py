@@ -8,7 +8,7 @@ import structlog
 
 
 def configure(log_format: str = "auto", level: str = "info", *, stream: TextIO | None = None) -> None:
-    """Set up logging once for the process, to standard output, where container logs are read from.
+    """Set up logging for the process, to standard output, where container logs are read from.
 
     `log_format` is auto, json or console; auto means console on a terminal and JSON lines elsewhere.
     """
@@ -28,7 +28,7 @@ def configure(log_format: str = "auto", level: str = "info", *, stream: TextIO |
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         # One write for a line, so that no signal cuts it.
         logger_factory=structlog.WriteLoggerFactory(out),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=stream is None,
     )
 
 

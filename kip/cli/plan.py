@@ -1,5 +1,6 @@
 """`kip plan`."""
 
+import sys
 import time
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ from kip.config import sources
 from kip.core.plan import Plan
 from kip.keeper.reconcile import Reconciler
 from kip.keeper.refreshing import Refresher, ask_registries
+from kip.log import configure
 
 CHANGES_DUE = 3
 
@@ -37,6 +39,7 @@ def command(
 
     The API server validates the cache by a dry run. Exit code 0: nothing to do; 3: changes are due.
     """
+    configure(level="warning", stream=sys.stderr)
     settings = settings_from(env_file, configmap)
     cluster = connect(kubeconfig or sources.kubeconfig(), context)
     refresher = Refresher(_now, ask_registries(), start=lambda work: work())

@@ -1,6 +1,7 @@
 """Running the command line in this process, with an environment of its own."""
 
 import pytest
+import structlog
 from fakes import FakeCluster
 
 from kip.cli import main as command_line
@@ -14,6 +15,7 @@ def kip(monkeypatch, capsys):
         monkeypatch.setattr("os.environ", {"PATH": "/usr/bin:/bin", **environment})
         with pytest.raises(SystemExit) as ended:
             command_line.main(arguments)
+        structlog.reset_defaults()  # what it has set up ends with its output
         shown = capsys.readouterr()
         return ended.value.code, shown.out, shown.err
 

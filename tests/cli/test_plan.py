@@ -1,6 +1,7 @@
 """`kip plan`."""
 
 import json
+from datetime import UTC, datetime
 
 import yaml
 from fakes import deployment
@@ -12,7 +13,9 @@ VALUES = {"NAMESPACE": "images", "IMAGES": "tools=registry.example/tools:1.4.2;i
 
 
 def as_wanted() -> dict:
-    return stored(manifest(owner=None), creationTimestamp="2999-01-01T00:00:00Z") | {"kind": "DaemonSet"}
+    return stored(manifest(owner=None), creationTimestamp=datetime.now(UTC).isoformat()) | {
+        "kind": "DaemonSet"
+    }
 
 
 def test_what_is_due_is_said_with_its_reason(kip, cluster):
@@ -26,6 +29,12 @@ def test_what_is_due_is_said_with_its_reason(kip, cluster):
 def test_nothing_to_do_is_exit_code_0(kip, cluster):
     cluster(as_wanted())
     assert kip("plan", **VALUES)[:2] == (0, "Nothing to do: the cache is as the settings ask.\n")
+
+
+def test_what_is_logged_does_not_spoil_the_output(kip, cluster):
+    cluster(stored(manifest(owner=None)) | {"kind": "DaemonSet"})  # a refresh is due; there is no registry
+    _, out, errors = kip("plan", "-o", "json", **VALUES)
+    assert (json.loads(out)["steps"], "refresh_postponed" in errors) == ([], True)
 
 
 def test_nothing_is_changed(kip, cluster):
