@@ -43,21 +43,25 @@ def image(cluster) -> dict[str, str]:
     return {"repository": f"{registry()}/kip", "digest": described.strip()}
 
 
-def helm(*arguments: str, values: dict | None = None, check: bool = True) -> str:
-    """Run helm, with values as a file on its standard input; return what it prints."""
-    given = ("--values", "-") if values is not None else ()
-    return command("helm", *arguments, *given, text=yaml.safe_dump(values or {}), check=check)
+def run_helm(*arguments: str, values: dict | None = None) -> subprocess.CompletedProcess[str]:
+    """Run helm, with values as a file on its standard input."""
+    given = () if values is None else ("--values", "-")
+    text = yaml.safe_dump(values or {})
+    return subprocess.run(
+        ["helm", *arguments, *given], input=text, capture_output=True, text=True, check=False
+    )
+
+
+def helm(*arguments: str, values: dict | None = None) -> str:
+    """Run helm, which must do it, and return what it prints."""
+    ended = run_helm(*arguments, values=values)
+    assert ended.returncode == 0, f"helm {' '.join(arguments)}\n{ended.stdout}\n{ended.stderr}"
+    return ended.stdout
 
 
 def refusal(*arguments: str, values: dict) -> str:
     """Return what helm says when it refuses."""
-    ended = subprocess.run(
-        ["helm", *arguments, "--values", "-"],
-        input=yaml.safe_dump(values),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = run_helm(*arguments, values=values)
     assert ended.returncode, ended.stdout
     return ended.stderr
 
@@ -76,7 +80,10 @@ def install(namespace: str, values: dict, release: str = NAME, *arguments: str) 
 
 
 def wait_until_complete(namespace: str, release: str = NAME) -> str:
-    return helm("test", release, "-n", namespace, "--timeout", "5m")
+    """Run `helm test`, and return what it says; helm prints what the test said as log lines of its own."""
+    ended = run_helm("test", release, "-n", namespace, "--timeout", "5m")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout + ended.stderr
 
 
 def everything_in(namespace: str) -> set[str]:
@@ -317,9 +324,7 @@ def test_a_test_that_is_not_passed_says_what_is_missing(namespace, image, images
         "tests": {"timeoutSeconds": 15},
     }
     install(namespace, values)
-    ended = subprocess.run(
-        ["helm", "test", NAME, "-n", namespace], capture_output=True, text=True, check=False
-    )
+    ended = run_helm("test", NAME, "-n", namespace)
     assert ended.returncode
     assert "Not complete" in ended.stdout + ended.stderr
 
@@ -395,15 +400,8 @@ def test_values_that_are_well_say_no_warning(cluster):
 
 
 def test_a_yaml_value_in_the_place_of_a_text_is_no_reason_for_helm_to_warn(cluster):
-    ended = subprocess.run(
-        ["helm", "template", "release", str(CHART), "--values", "-"],
-        input=yaml.safe_dump(
-            {"image": {"repository": "r/kip"}, "configMap": native({"a": "b"})["configMap"]}
-        ),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    values = {"image": {"repository": "r/kip"}, "configMap": native({"a": "b"})["configMap"]}
+    ended = run_helm("template", "release", str(CHART), values=values)
     assert ended.stderr == ""
 
 
