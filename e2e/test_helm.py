@@ -298,8 +298,11 @@ def test_what_the_keeper_reads_at_its_start_restarts_it(namespace, image, images
 def test_two_releases_share_a_namespace(namespace, image, images):
     first, second, *_ = images.values()
     install(namespace, {"image": image, "configMap": {"images": [first]}}, "one")
-    two = {"image": image, "fullnameOverride": "two", "configMap": {"images": [second]}}
-    install(namespace, two, "two")
+    two = {"image": image, "configMap": {"images": [second]}}
+    said = refusal("install", "two", str(CHART), "-n", namespace, values=two)
+    assert "belongs to the release one" in said
+    assert "fullnameOverride=two" in said
+    install(namespace, {**two, "fullnameOverride": "two"}, "two")
     wait_until_complete(namespace, "one")
     wait_until_complete(namespace, "two")
     assert (cached(namespace), cached(namespace, "two")) == ([first], [second])

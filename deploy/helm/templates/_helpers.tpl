@@ -183,6 +183,14 @@ metadata:
 {{- if and (not .Values.http.address) (or .Values.service.enabled .Values.metrics.serviceMonitor.enabled) -}}
 {{- fail "http.address: is empty, but service.enabled or metrics.serviceMonitor.enabled needs it; write \":8080\"" -}}
 {{- end -}}
+{{- /* Whoever may make the Role has the rights in it, so that this is never refused. */ -}}
+{{- if .Values.rbac.create -}}
+{{- $found := lookup "apps/v1" "Deployment" .Release.Namespace (include "kip.deployment" .) | default dict -}}
+{{- $release := dig "metadata" "annotations" "meta.helm.sh/release-name" .Release.Name $found -}}
+{{- if ne $release .Release.Name -}}
+{{- fail (printf "deploymentName: %s belongs to the release %s; give this one a name of its own, such as --set fullnameOverride=%s" (include "kip.deployment" .) $release .Release.Name) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* A binding of the Role of the same name and namespace to the keeper's ServiceAccount. */}}
