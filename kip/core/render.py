@@ -47,6 +47,15 @@ class Owner:
     name: str
     uid: str
 
+    @property
+    def reference(self) -> Manifest:
+        """Return it as one of an object's `ownerReferences`.
+
+        Neither `controller` nor `blockOwnerDeletion`: the latter needs a right on the owner's finalizers
+        where OwnerReferencesPermissionEnforcement is on (OpenShift).
+        """
+        return {"apiVersion": "apps/v1", "kind": "Deployment", "name": self.name, "uid": self.uid}
+
 
 def render(
     settings: Settings,
@@ -115,11 +124,7 @@ def _metadata(settings: Settings, owner: Owner | None) -> Manifest:
     if settings.daemonset_annotations:
         metadata["annotations"] = dict(sorted(settings.daemonset_annotations.items()))
     if owner:
-        # Neither `controller` nor `blockOwnerDeletion`: the latter needs a right on the owner's finalizers
-        # where OwnerReferencesPermissionEnforcement is on (OpenShift).
-        metadata["ownerReferences"] = [
-            {"apiVersion": "apps/v1", "kind": "Deployment", "name": owner.name, "uid": owner.uid}
-        ]
+        metadata["ownerReferences"] = [owner.reference]
     return metadata
 
 

@@ -9,15 +9,18 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import structlog
 
 from kip.cluster.api import LEASES, Cluster
 from kip.cluster.backoff import FORBIDDEN_SECONDS
 from kip.core.lease import DURATION_SECONDS, HOLD_SECONDS, LOOK_SECONDS, RENEW_SECONDS
+from kip.core.render import Owner
 from kip.core.rights import Rights
 from kip.errors import ApiError, Fault, Forbidden, KipError
 from kip.keeper.lease_object import LeaseObject
+from kip.keeper.observing import read_deployment
 
 NEVER = -math.inf
 
@@ -73,12 +76,16 @@ class Leadership:
         """Whether no other keeper acts: this one really holds the lease."""
         return self.in_time and not self._without
 
-    def follow(self, namespace: str, name: str) -> None:
-        """Hold the lease of this cache from now on, and let go of another's."""
+    def follow(self, namespace: str, name: str, deployment: str = "") -> None:
+        """Hold the lease of this cache from now on, and let go of another's.
+
+        A lease that has to be made belongs to our `deployment`, where one is named and may be read.
+        """
         if self._lease and (self._lease.namespace, self._lease.name) == (namespace, name):
             return
         self.release()
-        self._lease = LeaseObject(self.cluster, namespace, name, self.me, self.now, self.clock)
+        owner = partial(self._owner, namespace, deployment)
+        self._lease = LeaseObject(self.cluster, namespace, name, self.me, self.now, self.clock, owner)
 
     def hold(self) -> bool:
         """Whether this keeper is the one to act. Asks the API server only when that is due; never raises."""
@@ -125,6 +132,10 @@ class Leadership:
         except Exception as error:  # the outermost frame of a tick: a fault must not end the loop
             log.warning("fault", exc_info=True)
             self._failed(Fault(error))
+
+    def _owner(self, namespace: str, deployment: str) -> Owner | None:
+        found = read_deployment(self.cluster, namespace, deployment, self.rights(namespace))
+        return found.owner if found else None
 
     def _forbidden(self, error: Forbidden, lease: LeaseObject, started: float) -> None:
         """Do without the lease; but an API server that is just starting may refuse what is granted."""

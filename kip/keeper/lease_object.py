@@ -7,12 +7,17 @@ from datetime import datetime
 
 from kip.cluster.api import LEASES, Cluster, Manifest
 from kip.core.lease import Step, decide, held, holder_of, released, same
+from kip.core.render import Owner
 from kip.errors import Conflict, NotFound
 
 
 @dataclass(slots=True)
 class LeaseObject:
     """The lease `name`, for the keeper `me`. `now` is wall time, `clock` monotonic seconds.
+
+    `owner` tells what a lease that we make belongs to, so that none is left when the keeper is uninstalled.
+    One that is there already keeps the owners it has: to change them can need the right to delete it
+    (OwnerReferencesPermissionEnforcement).
 
     Raises ApiError as it comes, but a conflict only says that somebody else was faster.
     """
@@ -23,6 +28,7 @@ class LeaseObject:
     me: str
     now: Callable[[], datetime]
     clock: Callable[[], float]
+    owner: Callable[[], Owner | None] = lambda: None
     _lease: Manifest | None = None
     _seen_since: float = -math.inf
 
@@ -75,7 +81,9 @@ class LeaseObject:
 
     def _create(self, lease: Manifest) -> Manifest:
         kind = {"apiVersion": f"{LEASES.group}/{LEASES.version}", "kind": LEASES.kind}
-        metadata = {"name": self.name, "namespace": self.namespace}
+        metadata: Manifest = {"name": self.name, "namespace": self.namespace}
+        if owner := self.owner():
+            metadata["ownerReferences"] = [owner.reference]
         return self.cluster.create(LEASES, self.namespace, {**kind, "metadata": metadata, **lease})
 
     def _update(self, lease: Manifest) -> Manifest:

@@ -127,7 +127,7 @@ class Loop:
             if settings is None:
                 return
             self._schedule(settings)
-            self.leadership.follow(settings.namespace, settings.daemonset_name)
+            self.leadership.follow(settings.namespace, settings.daemonset_name, settings.deployment_name)
             if not self.leadership.hold():
                 self._stand_by(report, started)
                 return

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from fakes import EVERYTHING, Clock, FakeCluster
+from fakes import EVERYTHING, Clock, FakeCluster, deployment
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -32,7 +32,7 @@ class Scene:
     rights: Rights = EVERYTHING
     log: list[dict] = field(default_factory=list)
 
-    def keeper(self, me: str = "first", *, place: tuple[str, str] = CACHE) -> Leadership:
+    def keeper(self, me: str = "first", *, place: tuple[str, ...] = CACHE) -> Leadership:
         found = Leadership(self.cluster, me, lambda _: self.rights, self.now, self.clock)
         found.follow(*place)
         return found
@@ -107,6 +107,35 @@ def test_a_lease_from_long_ago_is_watched_for_its_duration_all_the_same(scene):
     second = scene.keeper("second")
     assert not second.hold()
     assert scene.pass_time(45, second) == [True]
+
+
+def test_a_lease_belongs_to_our_deployment_and_goes_with_it(scene):
+    owner = deployment("keeper", uid="its-uid")
+    scene.cluster.objects["Deployment", "images", "keeper"] = owner
+    it = scene.keeper(place=(*CACHE, "keeper"))
+    assert it.hold()
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "keeper", "uid": "its-uid"}
+    assert scene.cluster.objects[KEY]["metadata"]["ownerReferences"] == [reference]
+
+
+def test_a_lease_keeps_the_owners_it_has(scene):
+    scene.keeper("first").hold()
+    scene.cluster.objects["Deployment", "images", "keeper"] = deployment("keeper")
+    second = scene.keeper("second", place=(*CACHE, "keeper"))
+    assert scene.pass_time(60, second) == [True]
+    assert "ownerReferences" not in scene.cluster.objects[KEY]["metadata"]
+
+
+@pytest.mark.parametrize("named", ["", "not-there"])
+def test_a_keeper_without_a_deployment_holds_a_lease_without_an_owner(scene, named):
+    assert scene.keeper(place=(*CACHE, named)).hold()
+    assert "ownerReferences" not in scene.cluster.objects[KEY]["metadata"]
+
+
+def test_a_deployment_that_cannot_be_asked_for_puts_the_lease_off(scene):
+    scene.cluster.failures["get deployments"] = [ServerError("down")]
+    it = scene.keeper(place=(*CACHE, "keeper"))
+    assert (it.hold(), scene.pass_time(5, it)) == (False, [True])
 
 
 class Way:
