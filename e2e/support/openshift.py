@@ -1,4 +1,4 @@
-"""OpenShift as far as the local cluster can be it: its templates, its API group, and what its SCC does to pods."""
+"""OpenShift as far as the local cluster can be it: templates, API group, and what its SCC does to pods."""
 
 import json
 from collections.abc import Iterator
