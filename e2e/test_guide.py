@@ -1,4 +1,4 @@
-"""The guide for those who come from upstream: its commands, taken out of the page, and a cache like theirs."""
+"""The guide for those who come from upstream: its commands, taken from the page, and a cache like theirs."""
 
 import json
 import os
