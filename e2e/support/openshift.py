@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from realcluster import TOP, command, eventually, kubectl
+from realcluster import SECURE, TOP, command, eventually, kubectl
 
 TEMPLATES = TOP / "deploy/openshift"
 NAMES = ("serviceaccount", "configmap", "app")
@@ -61,15 +61,16 @@ def make_project(namespace: str) -> None:
     kubectl("annotate", "namespace", namespace, *ranges)
     kubectl("label", "namespace", namespace, "kip.dev/imitates=restricted-v2")
     # The policies are compiled a moment after they are there.
-    eventually(lambda: "restricted-v2" in _answer_to_a_root_pod(namespace), "the policies in force")
+    eventually(lambda: "restricted-v2" in _answer_to_a_foreign_user(namespace), "the policies in force")
 
 
-def _answer_to_a_root_pod(namespace: str) -> str:
-    container = {"name": "main", "image": "none.invalid/none", "securityContext": {"runAsUser": 0}}
+def _answer_to_a_foreign_user(namespace: str) -> str:
+    """Return what is said to a pod that is fine but for its user."""
+    container = {"name": "main", "image": "none.invalid/none", "securityContext": SECURE}
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": "root"},
+        "metadata": {"name": "foreign"},
         "spec": {"containers": [container]},
     }
     arguments = ["-n", namespace, "create", "--dry-run=server", "-f", "-"]
