@@ -158,6 +158,7 @@ def operator(puller):
     yield
     ended.set()
     thread.join()
+    kubectl("delete", "crd", CRD["metadata"]["name"], "--wait=false")
 
 
 def is_stand_in(namespace: str) -> bool:
@@ -177,7 +178,6 @@ def test_under_the_operator_and_back(follow, operator, puller, namespace):
         lost = pins.lost()
     # The old process took its cache along, which nobody can prevent there.
     assert all(seconds < 60 for by_node in lost.values() for seconds in by_node.values()), lost
-    print(lost)
 
     follow("test: operator back")
     eventually(lambda: is_stand_in(namespace), "the operator's own image again", seconds=30)

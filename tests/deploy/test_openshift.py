@@ -56,6 +56,15 @@ def test_a_template_uses_each_of_its_parameters_and_no_other(name):
     assert in_template(name) == set(parameters(name))
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/coming-from-kubernetes-image-puller.md"])
+def test_commands_in_the_docs_name_parameters_that_are_there(page):
+    text = (TOP / page).read_text("utf-8")
+    commands = re.findall(r"oc process -f deploy/openshift/(\w+)\.yaml(.*?)\|", text)
+    assert {name for name, _ in commands} >= {"serviceaccount", "app"}
+    for name, given in commands:
+        assert set(re.findall(r"-p (\w+)=", given)) <= set(parameters(name))
+
+
 def test_there_are_upstreams_three_templates():
     assert set(TEMPLATES) == {"serviceaccount", "configmap", "app"}
 
