@@ -28,11 +28,12 @@ fi
 export KIP_E2E_CLUSTER
 
 if [ "$KIP_E2E_CLUSTER" = kind ]; then
-  # The demo and these tests look into nodes of hack/cluster, and change them.
+  # The demo and these tests look into nodes of hack/cluster, change them, or need programs that it builds.
   eval "$(hack/kind up)"
   down=(hack/kind down)
   set -- --ignore=e2e/test_demo.py --ignore=e2e/test_cluster.py \
-    --ignore=e2e/test_image_gc.py --ignore=e2e/test_node_faults.py --ignore=e2e/test_soak.py "$@"
+    --ignore=e2e/test_image_gc.py --ignore=e2e/test_node_faults.py --ignore=e2e/test_soak.py \
+    --ignore=e2e/test_openshift.py --ignore=e2e/test_guide.py "$@"
 else
   # Here, and not first in a fixture, as building takes minutes and says how far it is.
   hack/cluster up

@@ -1,6 +1,9 @@
 """The cache as kubernetes-image-puller leaves it."""
 
-from realcluster import get, registry
+from pathlib import Path
+
+import yaml
+from realcluster import UPSTREAM_RULES, get, registry
 
 NAME = "kubernetes-image-puller"
 
@@ -57,3 +60,76 @@ def upstream_cache(namespace: str, owner: str, image: str) -> dict:
             },
         },
     }
+
+
+_PROCESS = """
+import os, signal, ssl, sys, urllib.request
+
+ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+def leave(*_):
+    server = os.environ["KUBERNETES_SERVICE_HOST"] + ":" + os.environ["KUBERNETES_SERVICE_PORT"]
+    path = f"/apis/apps/v1/namespaces/{os.environ['NAMESPACE']}/daemonsets/{os.environ['DAEMONSET_NAME']}"
+    token = open(f"{ACCOUNT}/token").read()
+    request = urllib.request.Request(
+        f"https://{server}{path}?propagationPolicy=Foreground",
+        method="DELETE",
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    urllib.request.urlopen(request, context=ssl.create_default_context(cafile=f"{ACCOUNT}/ca.crt"))
+    sys.exit(0)
+
+signal.signal(signal.SIGTERM, leave)
+while True:
+    signal.pause()
+"""
+"""What matters of upstream's process here: when it is ended it takes its DaemonSet along, if it may."""
+
+
+def upstream_deployment(namespace: str, image: str) -> dict:
+    """Return upstream's Deployment, with a stand-in of its process; `image` has Python."""
+    labels = {"app": NAME}
+    container = {
+        "name": NAME,
+        "image": image,
+        "command": ["python3", "-c", _PROCESS],
+        "env": [{"name": "DEPLOYMENT_NAME", "value": NAME}],
+        "envFrom": [{"configMapRef": {"name": "k8s-image-puller"}}],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+    }
+    pod = {
+        "serviceAccountName": "k8s-image-puller",
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": NAME, "namespace": namespace, "labels": labels},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
+
+
+def upstream_templates(folder: Path) -> None:
+    """Write templates that make what upstream's make, but for their parameters."""
+    folder.mkdir(parents=True)
+    deployment = upstream_deployment("", "quay.io/eclipse/kubernetes-image-puller:next")
+    del deployment["metadata"]["namespace"]
+    del deployment["spec"]["template"]["spec"]["containers"][0]["command"]
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "create-daemonset"},
+        "rules": UPSTREAM_RULES,
+    }
+    for name, objects in {"serviceaccount": [role], "app": [deployment]}.items():
+        template = {"apiVersion": "template.openshift.io/v1", "kind": "Template", "objects": objects}
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(template), "utf-8")

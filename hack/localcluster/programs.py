@@ -76,6 +76,7 @@ def modules() -> list[Module]:
         ),
         Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}),
         Module("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}),
+        Module("template", {"template-process": "."}),
         Module(
             "kubernetes",
             {
