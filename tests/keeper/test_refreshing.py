@@ -149,3 +149,28 @@ def test_a_refresh_in_the_future_is_none():
     annotations = {REFRESHED_AT: stamp.refreshed_at, DIGESTS: stamp.digests}
     world.cache["spec"]["template"]["metadata"]["annotations"] = annotations
     assert world.rolls()
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (NEW, "moved"),
+        (OLD, "unmoved"),
+        (RegistryAway("down"), "postponed"),
+        (RegistryRefused("who are you"), "unknown"),
+    ],
+)
+def test_each_decision_is_told(answer, outcome):
+    it, told = World(answer), []
+    it.refresher.judged = told.append
+    it.rolls()
+    assert told == [outcome]
+
+
+def test_a_refresh_that_asks_nobody_is_told_once_as_unknown():
+    it, told = World(NEW), []
+    it.refresher.judged = told.append
+    always = settings(f"x={IMAGE}", REFRESH="always")
+    it.rolls(always)
+    it.rolls(always)
+    assert told == ["unknown"]
