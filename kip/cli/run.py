@@ -7,6 +7,7 @@ from kip.config import sources
 from kip.config.partial import process_settings
 from kip.keeper import run as keeper
 from kip.log import configure
+from kip.observe.metrics import Metrics
 
 
 @click.command("run")
@@ -22,5 +23,12 @@ def command() -> None:
     environment = sources.from_environment()
     process = process_settings(environment)
     configure(process.log_format, process.log_level)
-    cluster = connect(sources.kubeconfig())
-    keeper.run(cluster, environment, pod_namespace=sources.pod_namespace(), http_address=process.http_address)
+    metrics = Metrics()
+    cluster = connect(sources.kubeconfig(), answered=metrics.api_answered)
+    keeper.run(
+        cluster,
+        environment,
+        pod_namespace=sources.pod_namespace(),
+        http_address=process.http_address,
+        metrics=metrics,
+    )

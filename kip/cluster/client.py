@@ -32,13 +32,20 @@ _APPLY_PATCH = "application/apply-patch+yaml"
 Query = list[tuple[str, str]]
 
 
-def connect(kubeconfig: str = "", context: str = "") -> "KubernetesCluster":
+Answered = Callable[[str, str], None]
+
+
+def connect(
+    kubeconfig: str = "", context: str = "", *, answered: Answered = lambda _verb, _code: None
+) -> "KubernetesCluster":
     """Return the cluster of the kubeconfig file, or, without one, of the ServiceAccount of this pod.
 
-    Once its credentials or its authority are refused they are read anew.
+    Once its credentials or its authority are refused they are read anew. `answered` is told of each request.
     """
     return KubernetesCluster(
-        _api_client(kubeconfig, context), renewed=lambda: _api_client(kubeconfig, context)
+        _api_client(kubeconfig, context),
+        renewed=lambda: _api_client(kubeconfig, context),
+        answered=answered,
     )
 
 
@@ -70,13 +77,20 @@ class KubernetesCluster:
     """A Kubernetes API server over HTTP. May be used from several threads.
 
     `api` is the package's ApiClient, `renewed` makes another with the credentials as they are now, and
-    `read_seconds` is how long an answer may take.
+    `read_seconds` is how long an answer may take. `answered` is told of each request its verb (the HTTP
+    method, or WATCH) and the status code, or `none` where no answer came.
     """
 
     def __init__(
-        self, api: Any, *, renewed: Callable[[], Any] | None = None, read_seconds: float = READ_SECONDS
+        self,
+        api: Any,
+        *,
+        renewed: Callable[[], Any] | None = None,
+        read_seconds: float = READ_SECONDS,
+        answered: Answered = lambda _verb, _code: None,
     ) -> None:
         self._api = api
+        self._answered = answered
         self._renewed = renewed
         self._read_seconds = read_seconds
 
@@ -220,6 +234,7 @@ class KubernetesCluster:
         read_seconds: float | None = None,
     ) -> Any:
         headers = {"Accept": _JSON, "Content-Type": content_type}
+        verb = "WATCH" if ("watch", "true") in query else method
         try:
             request = self._api.param_serialize(
                 method,
@@ -232,12 +247,14 @@ class KubernetesCluster:
             response = self._api.call_api(
                 *request, _request_timeout=(CONNECT_SECONDS, read_seconds or self._read_seconds)
             )
+            self._answered(verb, str(response.status))
             if response.status >= HTTPStatus.BAD_REQUEST:
                 raise refusal(method, path, response.status, response.headers, response.read())
         except Unauthorized:
             self._renew()
             raise
         except (urllib3.exceptions.HTTPError, client.ApiException, config.ConfigException, OSError) as error:
+            self._answered(verb, "none")
             # The package makes an ApiException of it.
             if isinstance(error.__context__, urllib3.exceptions.SSLError):
                 self._renew()

@@ -52,12 +52,14 @@ def watch_for_ever(
     stop: threading.Event,
     clock: Callable[[], float],
     random: Random,
+    restarted: Callable[[str], None] = lambda _resource: None,
 ) -> None:
     """Call `changed` after each change of the selection, until `stop` is set; retry errors with back-off.
 
     It is told "deleted" when an object is gone, "changed" for anything else.
 
-    Once it is set nothing is called or logged any more.
+    Once it is set nothing is called or logged any more. `restarted` is told of the resource whose watch broke
+    off.
     """
     failures = 0
     while not stop.is_set():
@@ -80,6 +82,7 @@ def watch_for_ever(
         failures = 0 if clock() - began > PROVEN_SECONDS else failures
         seconds = backoff(interruption, failures, random)
         failures += 1
+        restarted(selection.resource.plural)
         log.warning(
             "watch_interrupted",
             resource=selection.resource.plural,

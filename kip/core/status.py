@@ -1,7 +1,7 @@
 """Which image is on which node: the matrix, from the cache pods as the kubelets report them."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -56,6 +56,10 @@ class Cell:
     digest: str = ""
 
 
+Seen = dict[str, list[Cell]]
+"""What the pods of one node say of each entry of the list, by its name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Matrix:
     """All cells of one cache. `nodes` are those that have a cache pod, sorted."""
@@ -90,18 +94,21 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
     """
     metadata = daemonset["metadata"]
     wanted = [(item["name"], item["image"]) for item in daemonset["spec"]["template"]["spec"]["containers"]]
-    by_node: dict[str, list[Manifest]] = {}
-    lost: dict[str, list[Manifest]] = {}
+    by_node: dict[str, Seen] = {}
+    lost: dict[str, Seen] = {}
     for pod in pods:
+        # Pods are big: of thousands only their cells are kept.
         if not _is_of(pod, metadata["uid"]):
             continue
         if _is_on_lost_node(pod):
-            lost.setdefault(node_of(pod), []).append(pod)
+            _see(lost, pod, wanted, now)
         if not pod["metadata"].get("deletionTimestamp"):
-            by_node.setdefault(node_of(pod), []).append(pod)
+            _see(by_node, pod, wanted, now)
     by_node = lost | by_node
     nodes = tuple(sorted(by_node))
-    cells = (_cell(node, name, image, by_node[node], now) for name, image in wanted for node in nodes)
+    cells = (
+        _cell(node, name, image, by_node[node].get(name, ())) for name, image in wanted for node in nodes
+    )
     return Matrix(
         namespace=metadata["namespace"],
         daemonset=metadata["name"],
@@ -163,8 +170,16 @@ def _is_of(pod: Manifest, uid: str) -> bool:
     return any(owner.get("uid") == uid for owner in owners)
 
 
-def _cell(node: str, name: str, image: str, pods: list[Manifest], now: datetime | None) -> Cell:
-    cells = [cell for pod in pods for cell in _cells_of(node, name, image, pod, now)]
+def _see(
+    by_node: dict[str, Seen], pod: Manifest, wanted: Iterable[tuple[str, str]], now: datetime | None
+) -> None:
+    node = node_of(pod)
+    seen = by_node.setdefault(node, {})
+    for name, image in wanted:
+        seen.setdefault(name, []).extend(_cells_of(node, name, image, pod, now))
+
+
+def _cell(node: str, name: str, image: str, cells: Sequence[Cell]) -> Cell:
     absent = Cell(node, name, image, State.ABSENT)
     best = min(cells, key=lambda cell: RANK.index(cell.state), default=absent)
     if best.state is State.WAITING and not best.reason:

@@ -37,7 +37,7 @@ class Fights:
 
     def held_back(self, step: Step, found: Manifest | None) -> str:
         """Return why this step is not to be done now, "" if it is. A repair is counted and told."""
-        if step.action not in {Action.CREATE, Action.APPLY, Action.REPLACE} or step.manifest != self._written:
+        if not self.is_repair(step):
             return ""
         now, who = self.clock(), ", ".join(last_writers(found)) if found else "somebody"
         if now < self._until:
@@ -64,6 +64,10 @@ class Fights:
         self._repairs.clear()
         self._repairs.append(now)
         return f"{who} changes it again and again: it is left alone for {pause:.0f} s"
+
+    def is_repair(self, step: Step) -> bool:
+        """Whether the step only brings back what kip had written before."""
+        return step.action in {Action.CREATE, Action.APPLY, Action.REPLACE} and step.manifest == self._written
 
     def wrote(self, step: Step) -> None:
         """Note that the cache was written as this step says."""

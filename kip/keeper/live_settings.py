@@ -19,7 +19,8 @@ log = structlog.get_logger()
 class LiveSettings:
     """Environment plus ConfigMap (its keys win), as last read.
 
-    `in_force` is None until there were good settings once; `error` is the fault of the newest ones, if any.
+    `in_force` is None until there were good settings once; `error` is the fault of the newest ones, if any,
+    and `refused` counts the entries of those in force that are left out.
     """
 
     cluster: Cluster
@@ -28,6 +29,7 @@ class LiveSettings:
     read: Callable[..., Reading] = read_settings
     in_force: Settings | None = None
     error: SettingsError | None = None
+    refused: int = 0
     _values: Mapping[str, str] | None = None
     _configmap: Mapping[str, str] | None = None
     _configmap_refused: bool = False
@@ -71,6 +73,7 @@ class LiveSettings:
             )
             return
         self.error, self.in_force = None, reading.settings
+        self.refused = sum(note.refused for note in reading.notes)
         self._report(reading.notes)
         log.info("settings_taken", images=len(reading.settings.images), **summary(reading.settings))
 

@@ -17,6 +17,7 @@ from kip.core.steps import Plan
 from kip.errors import ApiError, Fault, KipError
 from kip.keeper.lease import Leadership
 from kip.keeper.live_settings import LiveSettings
+from kip.keeper.measures import Measures
 from kip.keeper.reconcile import Outcome, Reconciler
 from kip.keeper.triggers import Triggers, Watches
 from kip.observe.health import Health
@@ -56,6 +57,7 @@ class Loop:
     triggers: Triggers
     watches: Watches
     health: Health
+    measures: Measures
     now: Callable[[], datetime]
     clock: Callable[[], float]
     random: Random
@@ -124,6 +126,7 @@ class Loop:
             settings = self.settings.refresh()
             self.watches.follow(self._selections(settings))
             self.health.settings_problem = str(self.settings.error or "").replace("\n", "; ")
+            self.measures.settings_read(self.settings)
             if settings is None:
                 return
             self._schedule(settings)
@@ -144,7 +147,11 @@ class Loop:
         self._refresh_at = outcome.refresh_at
         self._tell_refusal(outcome)
         self._report(outcome, report, started)
-        self._look_again(outcome.plan, self.clock() - started)
+        duration = self.clock() - started
+        self._look_again(outcome.plan, duration)
+        again = self.measures.done(outcome, self.settings.error, duration)
+        if again is not None:
+            self._wake_in(again, "survey")
 
     def _keep_lease(self) -> None:
         """Renew the lease, or look whether it is free, when that is due; a change of hands wakes the loop."""
@@ -159,6 +166,7 @@ class Loop:
             self._failed(error, report, started)
             return
         self._failures, self._held_until, self.health.reconcile_problem = 0, 0.0, ""
+        self.measures.stood_by()
         self.health.standby = f"standby: {self.leadership.holder or 'another keeper'} holds the lease"
 
     def _selections(self, settings: Settings | None) -> Iterator[Selection]:
@@ -183,6 +191,7 @@ class Loop:
         seconds = backoff(error, self._failures, self.random)
         self._failures += 1
         self.health.reconcile_problem = str(error)
+        self.measures.failed(error, self.clock() - started)
         self.reconciler.forget()
         self._wake_in(seconds, "retry")
         # What the server asks for holds whatever comes.

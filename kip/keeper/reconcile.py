@@ -47,6 +47,8 @@ class Outcome:
     """What one reconcile did, and the cache as it was read before that.
 
     `settings` are those that were followed: not the newest when the API server refuses these (`refusal`).
+    `repaired`: the change brought back what somebody else had changed. `left_out` counts the images that the
+    API server refuses.
     """
 
     plan: Plan
@@ -55,6 +57,8 @@ class Outcome:
     settings: Settings
     refresh_at: datetime | None = None
     refusal: SettingsError | None = None
+    repaired: bool = False
+    left_out: int = 0
 
 
 @dataclass(slots=True)
@@ -79,6 +83,7 @@ class Reconciler:
     _accepted: Settings | None = None
     _net_refused: bool = False
     _exclusive: bool = False
+    _left_out: int = 0
     _validator: Validator = field(init=False)
     _waits: Waits = field(init=False)
     _fights: Fights = field(init=False)
@@ -117,10 +122,14 @@ class Reconciler:
             plan = Plan(pending=reason)
         if plan.steps and leadership and not leadership.hold():
             plan = Plan(pending="the lease has run out")
+        repaired = bool(plan.steps) and self._fights.is_repair(plan.steps[0])
         if plan.steps:
             self._carry_out(plan)
-        progress = read_progress(found) if found else None
-        return Outcome(plan, progress, found, settings, self.refresher.next_at(settings, found), refusal)
+        progress, refresh_at = (
+            read_progress(found) if found else None,
+            self.refresher.next_at(settings, found),
+        )
+        return Outcome(plan, progress, found, settings, refresh_at, refusal, repaired, self._left_out)
 
     def look(self, settings: Settings) -> tuple[Observed, Plan]:
         """Observe and plan; nothing is changed."""
@@ -176,6 +185,7 @@ class Reconciler:
         caches = [*filter(None, [found]), *observed.others]
         cached = frozenset[str]().union(*map(images_of, caches))
         accepted, cache = self._validator.accept(settings, rendered, cached)
+        self._left_out = len(settings.images) - len(accepted.images)
         if not limits_pulls(accepted.max_surge):
             return Wanted(cache)
         holder = self._validator.target(holder_of(cache.manifest, adopts=found is None))

@@ -57,12 +57,17 @@ def ask_registries() -> Ask:
 
 @dataclass(slots=True)
 class Refresher:
-    """Decides whether a due refresh rolls the cache. `ask` asks the registries, `answered` wakes the loop."""
+    """Decides whether a due refresh rolls the cache.
+
+    `ask` asks the registries, `answered` wakes the loop, and `judged` is told how each decision ended: moved,
+    unmoved, unknown or postponed.
+    """
 
     now: Callable[[], datetime]
     ask: Ask
     answered: Callable[[], None] = lambda: None
     start: Callable[[Callable[[], None]], None] = in_background
+    judged: Callable[[str], None] = lambda _outcome: None
     _asked: tuple[str, ...] = ()
     _answers: Answers | None = None
     _not_before: datetime | None = None
@@ -90,9 +95,11 @@ class Refresher:
         self._decided = None
         if self.now() < due:
             return last
-        digests = (
-            {} if settings.refresh is Refresh.ALWAYS else self._worth_it(settings, last, credentials, seen)
-        )
+        if settings.refresh is Refresh.ALWAYS:
+            digests: dict[str, str] | None = {}
+            self.judged("unknown")
+        else:
+            digests = self._worth_it(settings, last, credentials, seen)
         if digests is None:
             return last
         stamp = new_stamp(self.now(), digests)
@@ -158,11 +165,13 @@ class Refresher:
         reasons = {image: str(answer) for image, answer in answers.items() if isinstance(answer, KipError)}
         if verdict.moved or verdict.untold:
             self._not_before = self._in_order_at = None
+            self.judged("moved" if verdict.moved else "unknown")
             log.info("refresh_begins", moved=verdict.moved or None, untold=_first(reasons, verdict.untold))
             return told
         if verdict.away:
             pause = max(ASK_AGAIN, timedelta(seconds=verdict.retry_after))
             self._not_before = self.now() + pause
+            self.judged("postponed")
             log.warning(
                 "refresh_postponed",
                 away=_first(reasons, verdict.away),
@@ -171,6 +180,7 @@ class Refresher:
             )
             return None
         self._not_before, self._in_order_at = None, self.now()
+        self.judged("unmoved")
         log.info("refresh_not_needed", images=len(answers))
         return None
 

@@ -18,12 +18,14 @@ from kip.errors import KipError
 from kip.keeper.lease import Leadership, identity
 from kip.keeper.live_settings import LiveSettings
 from kip.keeper.loop import TICK_SECONDS, Loop
+from kip.keeper.measures import Measures, Survey
 from kip.keeper.observing import observe, read_deployment
 from kip.keeper.reconcile import Reconciler
 from kip.keeper.refreshing import Refresher, ask_registries
 from kip.keeper.triggers import Triggers, Watches
 from kip.observe.health import Health
 from kip.observe.http import serve
+from kip.observe.metrics import Metrics
 
 STUCK_AFTER_SECONDS = 24 * TICK_SECONDS
 """A reconcile is a handful of requests of 25 s at the very most each."""
@@ -44,7 +46,14 @@ class Stop(BaseException):
     """
 
 
-def run(cluster: Cluster, environment: Mapping[str, str], *, pod_namespace: str, http_address: str) -> None:
+def run(
+    cluster: Cluster,
+    environment: Mapping[str, str],
+    *,
+    pod_namespace: str,
+    http_address: str,
+    metrics: Metrics,
+) -> None:
     """Keep the images until a signal comes, then end within seconds.
 
     The cache stays, except when our Deployment was scaled to 0.
@@ -52,17 +61,24 @@ def run(cluster: Cluster, environment: Mapping[str, str], *, pod_namespace: str,
     settings = LiveSettings(cluster, environment, pod_namespace)
     health = Health(time.monotonic, STUCK_AFTER_SECONDS, ticked=time.monotonic())
     triggers, random = Triggers(), Random()  # noqa: S311 - spreads retries, guards nothing
-    refresher = Refresher(_now, ask_registries(), lambda: triggers.wake("registries_answered"))
+    refresher = Refresher(
+        _now,
+        ask_registries(),
+        answered=lambda: triggers.wake("registries_answered"),
+        judged=metrics.refresh_judged,
+    )
     me = identity(environment)
     reconciler = Reconciler(cluster, _now, time.monotonic, refresher, pod_namespace, me)
     leadership = Leadership(cluster, me, reconciler.rights, _now, time.monotonic)
+    survey = Survey(metrics, cluster, reconciler.rights, _now, time.monotonic, served=bool(http_address))
     loop = Loop(
         settings=settings,
         reconciler=reconciler,
         leadership=leadership,
         triggers=triggers,
-        watches=Watches(cluster, triggers, time.monotonic, random),
+        watches=Watches(cluster, triggers, time.monotonic, random, metrics.watch_restarted),
         health=health,
+        measures=Measures(metrics, survey, _now, time.monotonic),
         now=_now,
         clock=time.monotonic,
         random=random,
@@ -72,7 +88,7 @@ def run(cluster: Cluster, environment: Mapping[str, str], *, pod_namespace: str,
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
             signal.signal(number, _stop)
         if http_address:
-            serve(http_address, health)
+            serve(http_address, health, metrics)
         loop.run()
     except Stop as stop:
         signal.setitimer(signal.ITIMER_REAL, 0)

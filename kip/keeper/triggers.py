@@ -38,12 +38,16 @@ class Triggers:
 
 @dataclass(slots=True)
 class Watches:
-    """One thread for each watched selection, started and stopped as the settings change."""
+    """One thread for each watched selection, started and stopped as the settings change.
+
+    `restarted` is told of the resource whose watch broke off.
+    """
 
     cluster: Cluster
     triggers: Triggers
     clock: Callable[[], float]
     random: Random
+    restarted: Callable[[str], None] = lambda _resource: None
     _stops: dict[Selection, threading.Event] = field(default_factory=dict)
 
     def follow(self, selections: Iterable[Selection]) -> None:
@@ -60,7 +64,12 @@ class Watches:
         threading.Thread(
             target=watch_for_ever,
             args=(self.cluster, selection, lambda what: self.triggers.wake(f"{kind}_{what}")),
-            kwargs={"stop": stop, "clock": self.clock, "random": self.random},
+            kwargs={
+                "stop": stop,
+                "clock": self.clock,
+                "random": self.random,
+                "restarted": self.restarted,
+            },
             name=f"watch {selection.resource.plural}/{selection.name}",
             daemon=True,  # a watch blocks in a read for minutes; nothing is lost when it just ends
         ).start()

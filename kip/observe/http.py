@@ -1,4 +1,4 @@
-"""The probes over HTTP: /livez and /readyz, each check by name with its reason."""
+"""Over HTTP: the probes /livez and /readyz, each check by name with its reason, and /metrics."""
 
 import socket
 import threading
@@ -9,11 +9,12 @@ import waitress
 
 from kip.errors import KipError
 from kip.observe.health import Check, Health
+from kip.observe.metrics import CONTENT_TYPE, Metrics
 
 Start = Callable[[str, list[tuple[str, str]]], Any]
 
 
-def serve(address: str, health: Health) -> Any:
+def serve(address: str, health: Health, metrics: Metrics) -> Any:
     """Listen on `address` (`host:port` or `:port`) in a thread of its own; return the server.
 
     Raises KipError when the address cannot be listened on.
@@ -25,7 +26,7 @@ def serve(address: str, health: Health) -> Any:
             f"HTTP_ADDRESS={address}: cannot listen there: {error.strerror or error}",
             hint="Choose a free port, or leave HTTP_ADDRESS empty to serve nothing.",
         ) from error
-    server = waitress.create_server(application(health), sockets=[listening], threads=1, ident=None)
+    server = waitress.create_server(application(health, metrics), sockets=[listening], threads=1, ident=None)
     threading.Thread(target=server.run, name="http", daemon=True).start()
     return server
 
@@ -41,27 +42,28 @@ def _listen(address: str) -> socket.socket:
     return socket.create_server(("", int(port)))
 
 
-def application(health: Health) -> Callable[[dict[str, Any], Start], Iterable[bytes]]:
+def application(health: Health, metrics: Metrics) -> Callable[[dict[str, Any], Start], Iterable[bytes]]:
     """Return the WSGI application."""
     probes = {"/livez": health.live, "/readyz": health.ready}
 
     def answer(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
-        probe = probes.get(environ["PATH_INFO"])
-        if probe is None:
-            status, body = "404 Not Found", "there are /livez and /readyz\n"
+        path, kind = environ["PATH_INFO"], "text/plain; charset=utf-8"
+        if path == "/metrics":
+            status, body, kind = "200 OK", metrics.text(), CONTENT_TYPE
+        elif path in probes:
+            status, body = _verdict(probes[path]())
         else:
-            status, body = _verdict(probe())
-        headers = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
-        start(status, headers)
-        return [body.encode()]
+            status, body = "404 Not Found", b"there are /livez, /readyz and /metrics\n"
+        start(status, [("Content-Type", kind), ("Cache-Control", "no-store")])
+        return [body]
 
     return answer
 
 
-def _verdict(checks: tuple[Check, ...]) -> tuple[str, str]:
+def _verdict(checks: tuple[Check, ...]) -> tuple[str, bytes]:
     lines = [
         f"[{'-' if check.problem else '+'}] {check.name}: {check.problem or check.note or 'ok'}"
         for check in checks
     ]
     failed = any(check.problem for check in checks)
-    return "503 Service Unavailable" if failed else "200 OK", "\n".join(lines) + "\n"
+    return "503 Service Unavailable" if failed else "200 OK", ("\n".join(lines) + "\n").encode()

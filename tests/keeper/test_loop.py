@@ -17,8 +17,10 @@ from kip.errors import Cause, Invalid, ServerError, TooManyRequests
 from kip.keeper.lease import Leadership
 from kip.keeper.live_settings import LiveSettings
 from kip.keeper.loop import Loop
+from kip.keeper.measures import Measures, Survey
 from kip.keeper.reconcile import Reconciler
 from kip.observe.health import Health
+from kip.observe.metrics import Metrics
 
 EPOCH = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 IMAGES = "a=registry.example/a:1.0.0"
@@ -70,10 +72,16 @@ def loop(cluster: FakeCluster, *script: tuple[str, ...], **environment: str) -> 
         triggers=ScriptedTriggers(list(script)),
         watches=RecordedWatches(),
         health=Health(clock, 60.0, ticked=0.0),
+        measures=measures(cluster, reconciler, now, clock),
         now=now,
         clock=clock,
         random=Random(1),
     )
+
+
+def measures(cluster: FakeCluster, reconciler: Reconciler, now, clock: Clock) -> Measures:
+    metrics = Metrics()
+    return Measures(metrics, Survey(metrics, cluster, reconciler.rights, now, clock), now, clock)
 
 
 def other(cluster: FakeCluster) -> Leadership:

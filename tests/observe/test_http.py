@@ -8,6 +8,7 @@ import pytest
 from kip.errors import KipError
 from kip.observe.health import Health
 from kip.observe.http import application, serve
+from kip.observe.metrics import Metrics
 
 
 def health(age: float = 0.0, settings: str = "", reconcile: str = "", standby: str = "") -> Health:
@@ -17,7 +18,7 @@ def health(age: float = 0.0, settings: str = "", reconcile: str = "", standby: s
 def asked(path: str, state: Health) -> tuple[str, str]:
     """Return status line and body."""
     lines: list[str] = []
-    body = application(state)({"PATH_INFO": path}, lambda status, _headers: lines.append(status))
+    body = application(state, Metrics())({"PATH_INFO": path}, lambda status, _headers: lines.append(status))
     return lines[0], b"".join(body).decode()
 
 
@@ -57,7 +58,7 @@ def asked(path: str, state: Health) -> tuple[str, str]:
             "503 Service Unavailable",
             "[+] settings: ok\n[-] reconcile: down\n",
         ),
-        ("/", health(), "404 Not Found", "there are /livez and /readyz\n"),
+        ("/", health(), "404 Not Found", "there are /livez, /readyz and /metrics\n"),
     ],
 )
 def test_each_check_is_named_with_its_reason(path, state, status, text):
@@ -75,7 +76,7 @@ def test_a_sign_of_life_makes_it_live_again():
 
 
 def test_the_probes_are_served():
-    server = serve("127.0.0.1:0", health())
+    server = serve("127.0.0.1:0", health(), Metrics())
     try:
         port = server.effective_port
         with urlopen(f"http://127.0.0.1:{port}/livez", timeout=5) as answer:
@@ -90,4 +91,4 @@ def test_an_address_that_is_taken_is_named():
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(KipError, match=f"HTTP_ADDRESS=127.0.0.1:{port}"):
-            serve(f"127.0.0.1:{port}", health())
+            serve(f"127.0.0.1:{port}", health(), Metrics())

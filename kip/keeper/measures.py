@@ -1,0 +1,173 @@
+"""What a keeper tells of itself in metrics, and the survey of its images, which one look does not give.
+
+A survey lists all cache pods, so it is made only when it may have news, and not more often than it is cheap.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from kip.cluster.api import Cluster
+from kip.core.compare import differences
+from kip.core.progress import Progress
+from kip.core.rights import Rights
+from kip.core.status import read_matrix
+from kip.core.steps import Action, Step
+from kip.errors import Fault, KipError, SettingsError
+from kip.keeper.live_settings import LiveSettings
+from kip.keeper.observing import read_raw_pods
+from kip.keeper.reconcile import Outcome
+from kip.observe.metrics import Metrics
+
+Manifest = dict[str, Any]
+
+PAUSE_SECONDS = 5.0
+SHARE_OF_TIME = 20.0
+"""The pause after a survey is so many times as long as the survey, and no shorter than PAUSE_SECONDS."""
+
+WRITES = frozenset({Action.CREATE, Action.APPLY, Action.REPLACE})
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Survey:
+    """Counts in which state the images are. Without `served` nobody would see it, and none is made."""
+
+    metrics: Metrics
+    cluster: Cluster
+    rights: Callable[[str], Rights]
+    now: Callable[[], datetime]
+    clock: Callable[[], float]
+    served: bool = True
+    _seen: tuple[str, int, Progress | None] | None = None
+    _complete: bool = False
+    _made_at: float = 0.0
+    _not_before: float = 0.0
+
+    def after(self, outcome: Outcome) -> float | None:
+        """Look at the cache pods if that is worth it; return in how many seconds it should be tried again."""
+        found = outcome.daemonset
+        if found is None or not self.served or not self._allowed(outcome):
+            self.forget()
+            return None
+        if outcome.plan.steps:
+            return None  # the loop looks again at once
+        now = self.clock()
+        key = found["metadata"]["uid"], found["metadata"].get("generation", 0), outcome.progress
+        old = now - self._made_at >= outcome.settings.caching_interval.total_seconds()
+        if key == self._seen and self._complete and not old:
+            return None
+        if now < self._not_before:
+            return self._not_before - now
+        self._look(outcome, found)
+        self._seen = key
+        return None if self._complete else self._not_before - self.clock()
+
+    def forget(self) -> None:
+        """Say that nothing is known: another keeper may know, or nobody."""
+        self._seen = None
+        self.metrics.surveyed(None)
+
+    def _allowed(self, outcome: Outcome) -> bool:
+        return self.rights(outcome.settings.namespace).allow("list", "pods")
+
+    def _look(self, outcome: Outcome, found: Manifest) -> None:
+        started = self.clock()
+        self._complete = False
+        try:
+            pods = read_raw_pods(self.cluster, outcome.settings.namespace, found)
+            matrix = read_matrix(found, pods, now=self.now())
+        except KipError as error:
+            self.metrics.surveyed(None)
+            log.warning("survey_failed", error=str(error))
+        else:
+            self.metrics.surveyed(matrix)
+            self._complete = matrix.complete
+        self._made_at = self.clock()
+        self._not_before = self._made_at + max(PAUSE_SECONDS, (self._made_at - started) * SHARE_OF_TIME)
+
+
+@dataclass(slots=True)
+class Measures:
+    """Turns what the loop does into metrics. `now` is wall time, `clock` monotonic seconds."""
+
+    metrics: Metrics
+    survey: Survey
+    now: Callable[[], datetime]
+    clock: Callable[[], float]
+    _refused: bool = False
+    _changed_at: float | None = None
+
+    def settings_read(self, settings: LiveSettings) -> None:
+        """Tell whether the newest settings can be used."""
+        self.metrics.settings_read(valid=not (settings.error or self._refused))
+        self.metrics.entries_refused("keeper", settings.refused)
+        if settings.in_force:
+            self.metrics.interval_set(settings.in_force.caching_interval.total_seconds())
+
+    def stood_by(self) -> None:
+        """Tell that another keeper acts: what this one knew of the cache is no longer its to tell."""
+        self._changed_at = None
+        self.metrics.leads(leader=False)
+        self.metrics.counted(None, complete=False)
+        self.survey.forget()
+
+    def failed(self, error: KipError, seconds: float) -> None:
+        """Tell of a reconcile that failed."""
+        self.metrics.reconcile_failed(seconds)
+        if isinstance(error, SettingsError):
+            self._refused = True
+            self.metrics.settings_read(valid=False)
+
+    def done(self, outcome: Outcome, error: SettingsError | None, seconds: float) -> float | None:
+        """Tell of a reconcile that went well; `error` is the fault of the newest settings, if any.
+
+        Return in how many seconds there is something to tell again, None when a change will wake the loop.
+        """
+        self._refused = outcome.refusal is not None
+        self.metrics.leads(leader=True)
+        self.metrics.settings_read(valid=not (error or self._refused))
+        self.metrics.entries_refused("api_server", outcome.left_out)
+        written = "changed" if outcome.plan.steps else "unchanged"
+        self.metrics.reconciled(written, seconds, self.now().timestamp())
+        self._tell_changes(outcome)
+        self._tell_progress(outcome)
+        return self._surveyed(outcome)
+
+    def _tell_changes(self, outcome: Outcome) -> None:
+        for step in outcome.plan.steps:
+            if step.action is Action.WAIT:
+                continue
+            rolled = exchanges_pods(step, outcome.daemonset)
+            self.metrics.changed(step.action.value, rolled=rolled, repaired=outcome.repaired)
+        if self._changed_at is None and any(step.action in WRITES for step in outcome.plan.steps):
+            self._changed_at = self.clock()
+
+    def _tell_progress(self, outcome: Outcome) -> None:
+        progress = outcome.progress
+        if progress and outcome.plan.steps:
+            progress = replace(progress, current=False)  # it is of what was there before
+        complete = bool(progress and progress.complete and not outcome.plan.pending)
+        self.metrics.counted(progress, complete=complete)
+        if complete and self._changed_at is not None:
+            self.metrics.completed(self.clock() - self._changed_at)
+            self._changed_at = None
+
+    def _surveyed(self, outcome: Outcome) -> float | None:
+        try:
+            return self.survey.after(outcome)
+        except Exception as error:
+            # What is told is not worth the keeping of images.
+            log.warning("survey_failed", error=str(Fault(error)), exc_info=True)
+            return None
+
+
+def exchanges_pods(step: Step, found: Manifest | None) -> bool:
+    """Whether the step changes a cache that is there so that its pods are exchanged."""
+    if found is None or step.action not in {Action.APPLY, Action.REPLACE}:
+        return False
+    return any(differences(step.spec["template"], found["spec"]["template"]))
