@@ -95,6 +95,13 @@ def modules() -> list[Module]:
     ]
 
 
+def tools() -> list[Module]:
+    """Return the modules that no cluster needs: they are built when a test asks for one of their programs."""
+    # Without the ways to find targets in a dozen clouds, which only `promtool check` would use.
+    promtool = {"promtool": "github.com/prometheus/prometheus/cmd/promtool"}
+    return [Module("prometheus", promtool, ("-tags", "remove_all_sd"))]
+
+
 class Programs:
     """The built programs by name: `programs["etcd"]` is a path."""
 
@@ -117,8 +124,20 @@ def locate() -> Programs:
 
 
 def build() -> Programs:
-    """Build what is missing, with a line of progress for each program."""
-    missing = [module for module in modules() if not complete(module)]
+    """Build what a cluster needs and is missing, with a line of progress for each program."""
+    _build_missing(modules())
+    return locate()
+
+
+def build_tool(name: str) -> str:
+    """Return the path of a program that no cluster needs, and build it if it is missing."""
+    module = next(module for module in tools() if name in module.programs)
+    _build_missing([module])
+    return str(folder_of(module) / name)
+
+
+def _build_missing(wanted: list[Module]) -> None:
+    missing = [module for module in wanted if not complete(module)]
     if missing:
         if not shutil.which("go"):
             raise ClusterError("Go is missing. Install Go 1.26 or later, and put `go` on PATH.")
@@ -128,7 +147,6 @@ def build() -> Programs:
             done = 0
             for module in missing:
                 done = _build_module(module, done, total)
-    return locate()
 
 
 def folder_of(module: Module) -> Path:

@@ -93,7 +93,9 @@ RECONCILE_SECONDS = Description(
     {"outcome": "changed, unchanged, failed"},
 )
 LAST_SUCCESS = Description(
-    "kip_last_success_timestamp_seconds", Kind.GAUGE, "When the last reconcile went well; 0 before the first."
+    "kip_last_success_timestamp_seconds",
+    Kind.GAUGE,
+    "When the last reconcile went well; before the first, when the keeper started.",
 )
 INTERVAL = Description(
     "kip_interval_seconds", Kind.GAUGE, "Longest pause between two reconciles, CACHING_INTERVAL_HOURS."

@@ -18,6 +18,7 @@ from kip.observe import metric_table as table
 from kip.observe.metric_table import Description, Kind
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+RECONCILE_OUTCOMES = ("changed", "unchanged", "failed")
 REFRESH_OUTCOMES = ("moved", "unmoved", "unknown", "postponed")
 
 # When a counter began is known to Prometheus; it would be a series more for each.
@@ -36,8 +37,11 @@ class Metrics:
         self._made = {description.name: self._make(description) for description in table.TABLE}
         self._images: frozenset[tuple[str, str]] = frozenset()
         self._of(table.BUILD_INFO, __version__).set(1)
+        self._of(table.LAST_SUCCESS).set_to_current_time()
         for outcome in REFRESH_OUTCOMES:
             self._of(table.REFRESHES, outcome)
+        for outcome in RECONCILE_OUTCOMES:
+            self._of(table.RECONCILE_SECONDS, outcome)
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
