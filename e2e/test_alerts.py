@@ -1,4 +1,4 @@
-"""The alert rules of the chart, evaluated by Prometheus' own code: each fires when it should, and resolves."""
+"""The alert rules, evaluated by Prometheus' own code: each fires when it should, and resolves."""
 
 import re
 
