@@ -343,3 +343,22 @@ def test_outside_a_cluster_there_must_be_a_kubeconfig(monkeypatch):
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(errors.KipError):
         client.connect()
+
+
+def test_each_request_is_told_by_verb_and_code():
+    told: list[tuple[str, str]] = []
+    with serving(Answer(body={"items": []}), status_of(404), Answer(drop=True)) as (_, url):
+        cluster = connected(url, answered=lambda verb, code: told.append((verb, code)))
+        cluster.list_all(Selection(DAEMONSETS, "images"))
+        cluster.get(DAEMONSETS, "images", "cache")
+        with pytest.raises(errors.Unreachable):
+            cluster.get(DAEMONSETS, "images", "cache")
+    assert told == [("GET", "200"), ("GET", "404"), ("GET", "none")]
+
+
+def test_a_watch_is_told_as_such():
+    told: list[tuple[str, str]] = []
+    with serving(Answer(chunks=(b"{}\n",))) as (_, url), suppress(errors.ApiError):
+        cluster = connected(url, answered=lambda verb, code: told.append((verb, code)))
+        list(cluster.watch(Selection(DAEMONSETS, "images"), "1", 1))
+    assert told == [("WATCH", "200")]

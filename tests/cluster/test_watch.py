@@ -182,3 +182,17 @@ def test_a_stopped_watch_ends():
     cluster = Scripted([event("MODIFIED", "7"), event("MODIFIED", "8")])
     watch_for_ever(cluster, SELECTION, lambda _: stop.set(), stop=stop, clock=Clock(100.0), random=Random(1))
     assert len(cluster.watched) == 1
+
+
+def test_a_watch_that_breaks_off_is_told_by_its_resource():
+    told: list[str] = []
+    watch_for_ever(
+        Scripted([event("MODIFIED", "7")]),
+        SELECTION,
+        lambda _: None,
+        stop=Stop(2),
+        clock=Clock(5.0),
+        random=Random(1),
+        restarted=told.append,
+    )
+    assert told == [SELECTION.resource.plural] * 2

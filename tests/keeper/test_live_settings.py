@@ -139,3 +139,12 @@ def test_a_configmap_that_cannot_be_asked_for_is_an_error():
     cluster.failures["get configmaps"] = [Unreachable("gone")]
     with pytest.raises(Unreachable):
         live(cluster, CONFIGMAP_NAME="settings", **GOOD).refresh()
+
+
+def test_entries_that_are_left_out_are_counted_until_they_are_corrected():
+    settings, cluster = watching(IMAGES="a=registry.example/a:1.0.0;b=not an image")
+    settings.refresh()
+    before = settings.refused
+    edit(cluster, **GOOD)
+    settings.refresh()
+    assert (before, settings.refused) == (1, 0)

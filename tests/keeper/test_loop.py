@@ -471,3 +471,34 @@ def test_timers_are_set_anew_when_the_wall_clock_is_set():
         run_quietly(it)
     assert [line["by_s"] for line in logs if line["event"] == "clock_was_set"] == [-3600.0]
     assert (it.triggers.woken[1:], len(it.timers.get_jobs()) > 0) == (["clock_was_set"], True)
+
+
+def told(it: Loop) -> dict[str, float]:
+    """Return what the metrics say after the script is over, by series."""
+    with capture_logs():
+        run_quietly(it)
+    lines = it.measures.metrics.text().decode().splitlines()
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line[0] != "#"}
+
+
+def test_what_the_loop_does_is_told_in_metrics():
+    found = told(loop(FakeCluster(), ("start",), ("progress",), IMAGES=IMAGES))
+    names = ("kip_cache_complete", "kip_settings_valid", "kip_leader", "kip_interval_seconds")
+    assert [found[name] for name in names] == [1, 1, 1, 3600]
+    assert found['kip_reconcile_seconds_count{outcome="changed"}'] == 1
+
+
+def test_failures_are_told_in_metrics():
+    found = told(failing(("start",), ("retry",)))
+    assert found['kip_reconcile_seconds_count{outcome="failed"}'] == 2
+
+
+def test_settings_that_cannot_be_used_are_told_in_metrics():
+    assert told(loop(FakeCluster(), ("start",), IMAGES=""))["kip_settings_valid"] == 0
+
+
+def test_a_standby_is_told_in_metrics():
+    cluster = FakeCluster()
+    other(cluster)
+    found = told(loop(cluster, ("start",), IMAGES=IMAGES))
+    assert (found["kip_leader"], found["kip_nodes_wanted"]) == (0, 0)

@@ -158,3 +158,28 @@ def test_what_was_found_while_a_clock_was_ahead_is_forgotten():
     world.time -= timedelta(days=365)
     world.registry.answer = NEW
     assert world.rolls()
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (NEW, "moved"),
+        (OLD, "unmoved"),
+        (RegistryAway("down"), "postponed"),
+        (RegistryRefused("who are you"), "unknown"),
+    ],
+)
+def test_each_decision_is_told(answer, outcome):
+    it, told = World(answer), []
+    it.refresher.judged = told.append
+    it.rolls()
+    assert told == [outcome]
+
+
+def test_a_refresh_that_asks_nobody_is_told_once_as_unknown():
+    it, told = World(NEW), []
+    it.refresher.judged = told.append
+    always = settings(f"x={IMAGE}", REFRESH="always")
+    it.rolls(always)
+    it.rolls(always)
+    assert told == ["unknown"]

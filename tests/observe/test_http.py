@@ -92,3 +92,7 @@ def test_an_address_that_is_taken_is_named():
         port = taken.getsockname()[1]
         with pytest.raises(KipError, match=f"HTTP_ADDRESS=127.0.0.1:{port}"):
             serve(f"127.0.0.1:{port}", health(), Metrics())
+
+
+def test_metrics_are_served_beside_the_probes():
+    assert "kip_build_info" in asked("/metrics", health())[1]
