@@ -37,7 +37,7 @@ types: setup ## mypy, strict
 imports: setup ## The direction of imports between the rooms
 	@.venv/bin/lint-imports --no-logo | tail -3
 
-docs: setup ## What is generated is up to date: requirements, settings table, golden manifests
+docs: setup ## What is generated is up to date: requirements, settings table, metrics, golden manifests
 	@hack/verify-generated
 
 unit: build ## Tests that need no cluster, and the sleeper's
