@@ -1,5 +1,6 @@
 """Which image is on which node: the matrix, from the cache pods as the kubelets report them."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -273,7 +274,8 @@ def _has_ended_well(found: Manifest) -> bool:
 
 
 def _cell_of(node: str, name: str, image: str, found: Manifest, *, is_next: bool) -> Cell:
-    digest = str(found.get("imageID") or "").rpartition("://")[2]
+    # One string for all nodes: of thousands each has its own copy otherwise.
+    digest = sys.intern(str(found.get("imageID") or "").rpartition("://")[2])
     if "running" in (found.get("state") or {}):
         return Cell(node, name, image, State.CACHED, digest=digest)
     reason, message = fault_of(found)
