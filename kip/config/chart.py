@@ -22,15 +22,22 @@ UPSTREAM_VALUES = {
     "configMap.tolerations": "TOLERATIONS",
     "configMap.name": "CONFIGMAP_NAME",
     "deploymentName": "DEPLOYMENT_NAME",
-    "daemonsetName": "DAEMONSET_NAME",
 }
-"""Those of kubernetes-image-puller's chart; without `daemonsetName` the cache is called as the Deployment."""
+"""Those of kubernetes-image-puller's chart."""
 
 DEFAULTS = {"CONFIGMAP_NAME": "k8s-image-puller", "DEPLOYMENT_NAME": "kubernetes-image-puller"}
 """What the chart sets where its values say nothing, and the settings' own defaults differ."""
 
-ELSEWHERE = ("NAMESPACE", "KIP_IMAGE", "HTTP_ADDRESS")
-"""The release's namespace, the value `image` (repository and tag), and the chart's own business."""
+OTHER_PLACES = {
+    "http.address": "HTTP_ADDRESS",
+    "logging.format": "LOG_FORMAT",
+    "logging.level": "LOG_LEVEL",
+}
+"""What the keeper reads only when it starts is not in the chart's ConfigMap."""
+
+
+NO_SETTINGS = ("configMap.create", "configMap.watch")
+"""Values beside the settings that become none."""
 
 
 def camel_case(field: str) -> str:
@@ -45,10 +52,11 @@ def camel_case(field: str) -> str:
 
 VALUES = {
     **UPSTREAM_VALUES,
+    **OTHER_PLACES,
     **{
         f"configMap.{camel_case(row.field)}": row.key
         for row in SETTINGS
-        if row.key not in (*UPSTREAM_VALUES.values(), *ELSEWHERE)
+        if row.key not in {*UPSTREAM_VALUES.values(), *OTHER_PLACES.values()}
     },
 }
 """Path of each value of the chart, and the key that it becomes."""
@@ -67,19 +75,23 @@ def merge_values(values: Mapping[str, Any], later: Mapping[str, Any]) -> dict[st
 def settings_of(values: Mapping[str, Any]) -> tuple[dict[str, str], tuple[Note, ...]]:
     """Return the environment keys that the values become, and notes on values that become none."""
     given = dict(_flat(values))
-    found = DEFAULTS | {VALUES[path]: _text(value) for path, value in given.items() if path in VALUES}
+    named = {VALUES[path]: _text(value) for path, value in given.items() if path in VALUES}
+    name = _text(values.get("fullnameOverride"))
+    found = (dict.fromkeys(DEFAULTS, name) if name else DEFAULTS) | {
+        key: value for key, value in named.items() if value
+    }
     found.setdefault("DAEMONSET_NAME", found["DEPLOYMENT_NAME"])
     if image := _image(values.get("image")):
-        found["KIP_IMAGE"] = image
-    strays = (path for path in given if path.startswith("configMap.") and path not in VALUES)
+        found.setdefault("KIP_IMAGE", image)
+    strays = (path for path in given if path.startswith("configMap.") and path not in {*VALUES, *NO_SETTINGS})
     return found, tuple(_stray(path, _text(given[path])) for path in strays)
 
 
 def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the values at the top, and those directly in `configMap`, by their paths."""
+    """Yield the values at the top, and those directly in the mappings that have settings, by their paths."""
     for name, value in values.items():
-        if name == "configMap" and isinstance(value, Mapping):
-            yield from ((f"configMap.{inner}", given) for inner, given in value.items())
+        if name in {"configMap", "http", "logging"} and isinstance(value, Mapping):
+            yield from ((f"{name}.{inner}", given) for inner, given in value.items())
         else:
             yield name, value
 
@@ -95,7 +107,8 @@ def _image(image: Any) -> str:
     if not isinstance(image, Mapping) or not image.get("repository"):
         return ""
     tag = f":{image['tag']}" if image.get("tag") else ""
-    return f"{image['repository']}{tag}"
+    digest = f"@{image['digest']}" if image.get("digest") else ""
+    return f"{image['repository']}{digest or tag}"
 
 
 def _stray(path: str, value: str) -> Note:

@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from kip import __version__
+from kip.config.chart import NO_SETTINGS
+from kip.config.chart import VALUES as VALUES_OF_CHECK
 from kip.config.table import SETTINGS
 
 TOP = Path(__file__).resolve().parents[2]
@@ -57,6 +59,15 @@ DOCUMENTED = script("update-chart").read_values(VALUES)
 def value_of(key: str):
     """Return the value that says it is that setting."""
     return [value for value in DOCUMENTED if f"(`{key}`)" in value.meaning]
+
+
+def test_kip_check_reads_each_value_as_the_chart_does():
+    said = {key: value.path for value in DOCUMENTED for key in re.findall(r"\(`([A-Z_]+)`\)", value.meaning)}
+    assert {key: path for path, key in VALUES_OF_CHECK.items()} == said
+
+
+def test_what_kip_check_takes_for_no_setting_is_a_value_of_the_chart():
+    assert set(NO_SETTINGS) <= {value.path for value in DOCUMENTED}
 
 
 def leaves(values: dict, prefix: str = ""):
