@@ -11,7 +11,7 @@ from images import fresh_image
 from operator_objects import NAME, Puller
 from pins import witness
 from realcluster import TOP, apply, command, eventually, get, kubectl, nodes, registry, running_containers
-from upstream import upstream_cache, upstream_deployment, upstream_templates
+from upstream import upstream_cache, upstream_chart, upstream_deployment, upstream_templates
 
 GUIDE = TOP / "docs/coming-from-kubernetes-image-puller.md"
 CRD = {
@@ -189,10 +189,35 @@ def test_the_old_process_would_take_its_cache_along_so_the_first_command_counts(
     assert eventually(lambda: not get("daemonsets", namespace=namespace), "the end of the cache", seconds=120)
 
 
-# The commands under "Helm chart" get their test with the chart itself.
+def test_from_the_chart_without_losing_a_pin_and_back(follow, namespace, tmp_path):
+    image = fresh_image()
+    chart = upstream_chart(tmp_path / "chart", f"{registry()}/kip:dev")
+    values = tmp_path / "values.yaml"
+    values.write_text(json.dumps({"configMap": {"images": f"old={image}"}}), "utf-8")
+    command("helm", "install", NAME, str(chart), "-n", namespace, "-f", str(values), "--wait")
+    kubectl("create", "-f", "-", text=json.dumps(upstream_cache(namespace, NAME, image)))
+    before = keeper_image(namespace)
+    with witness(namespace) as pins:
+        pins.wait_for([image], nodes(), seconds=240)
+        pins.want([image])
+        follow("test: chart")
+        taken_over(namespace)
+        pins.wait_for([image], nodes(), seconds=240)
+        lost = pins.lost()
+    assert (lost, account_of_the_keeper(namespace)) == ({}, "kip")
+
+    follow("test: chart back")
+    assert (keeper_image(namespace), account_of_the_keeper(namespace)) == (before, "k8s-image-puller")
+
+
+def account_of_the_keeper(namespace: str) -> str:
+    """Return the ServiceAccount of the Deployment."""
+    return get("deployment", NAME, namespace=namespace)["spec"]["template"]["spec"]["serviceAccountName"]
+
+
 def test_every_command_of_the_guide_belongs_to_a_test():
     text = GUIDE.read_text("utf-8")
-    marked = re.findall(r"<!-- (?:test|chart).*? -->\n```sh\n", text)
+    marked = re.findall(r"<!-- test.*? -->\n```sh\n", text)
     assert len(marked) == text.count("```sh\n")
 
 

@@ -10,7 +10,6 @@ import yaml
 from realcluster import (
     KIP_RULES,
     TOP,
-    UPSTREAM_RULES,
     apply,
     command,
     eventually,
@@ -20,7 +19,6 @@ from realcluster import (
     nodes,
     registry,
 )
-from upstream import upstream_cache
 
 CHART = TOP / "deploy/helm"
 NAME = "kubernetes-image-puller"
@@ -331,63 +329,6 @@ def test_an_existing_account_and_configmap_are_used(namespace, image, images):
         name for name in everything_in(namespace) if name in {"serviceaccount/account", "configmap/settings"}
     }
     assert len(left) == 2
-
-
-def upstream_chart(folder: Path) -> Path:
-    """Write a chart that makes what kubernetes-image-puller's makes, with a sleeper in the puller's place."""
-    security = {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "runAsNonRoot": True,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    container = {
-        "name": NAME,
-        "image": f"{registry()}/kip-sleep:dev",
-        "args": ["720h"],
-        "envFrom": [{"configMapRef": {"name": "k8s-image-puller"}}],
-        "securityContext": security,
-    }
-    labels = {"app": NAME}
-    deployment = {
-        "replicas": 1,
-        "revisionHistoryLimit": 2,
-        "selector": {"matchLabels": labels},
-        "strategy": {"type": "Recreate"},
-        "template": {
-            "metadata": {"labels": labels},
-            "spec": {"containers": [container], "serviceAccountName": "k8s-image-puller"},
-        },
-    }
-    other = {"metadata": {"name": "k8s-image-puller"}}
-    rbac = "rbac.authorization.k8s.io"
-    role = {"apiGroup": rbac, "kind": "Role", "name": "k8s-image-puller"}
-    account = {"kind": "ServiceAccount", "name": "k8s-image-puller"}
-    metadata = {"name": NAME, "labels": labels}
-    objects = [
-        {"apiVersion": "v1", "kind": "ServiceAccount", **other},
-        {"apiVersion": "v1", "kind": "ConfigMap", **other, "data": {"IMAGES": "none"}},
-        {"apiVersion": f"{rbac}/v1", "kind": "Role", **other, "rules": UPSTREAM_RULES},
-        {"apiVersion": f"{rbac}/v1", "kind": "RoleBinding", **other, "roleRef": role, "subjects": [account]},
-        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": deployment},
-    ]
-    (folder / "templates").mkdir(parents=True)
-    chart = {"apiVersion": "v2", "name": NAME, "version": "1.1.2"}
-    (folder / "Chart.yaml").write_text(yaml.safe_dump(chart), "utf-8")
-    (folder / "templates/all.yaml").write_text(yaml.safe_dump_all(objects), "utf-8")
-    return folder
-
-
-def test_a_release_of_upstreams_chart_is_upgraded_with_its_values(namespace, image, images, tmp_path):
-    helm("install", NAME, str(upstream_chart(tmp_path / "upstream")), "-n", namespace)
-    some = dict(list(images.items())[:2])
-    theirs = upstream_cache(namespace, NAME, next(iter(some.values())))
-    kubectl("create", "-f", "-", text=json.dumps(theirs))
-    before = get("daemonset", NAME, namespace=namespace)["metadata"]["uid"]
-
-    install(namespace, {**upstream(some), "image": image})
-    assert "Complete: 2 images" in wait_until_complete(namespace)
-    assert get("daemonset", NAME, namespace=namespace)["metadata"]["uid"] == before
 
 
 def test_a_test_that_is_not_passed_says_what_is_missing(namespace, image, images):

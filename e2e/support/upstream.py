@@ -133,3 +133,27 @@ def upstream_templates(folder: Path) -> None:
     for name, objects in {"serviceaccount": [role], "app": [deployment]}.items():
         template = {"apiVersion": "template.openshift.io/v1", "kind": "Template", "objects": objects}
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(template), "utf-8")
+
+
+def upstream_chart(folder: Path, image: str) -> Path:
+    """Write a chart that makes what upstream's makes, whatever the values, with the stand-in of its process."""
+    deployment = upstream_deployment("", image)
+    del deployment["metadata"]["namespace"]
+    deployment["spec"] |= {"revisionHistoryLimit": 2, "strategy": {"type": "Recreate"}}
+    other = {"metadata": {"name": "k8s-image-puller"}}
+    rbac = "rbac.authorization.k8s.io"
+    role = {"apiGroup": rbac, "kind": "Role", "name": "k8s-image-puller"}
+    account = {"kind": "ServiceAccount", "name": "k8s-image-puller"}
+    data = {"IMAGES": "none", "DAEMONSET_NAME": NAME, "NAMESPACE": "{{ .Release.Namespace }}"}
+    objects = [
+        {"apiVersion": "v1", "kind": "ServiceAccount", **other},
+        {"apiVersion": "v1", "kind": "ConfigMap", **other, "data": data},
+        {"apiVersion": f"{rbac}/v1", "kind": "Role", **other, "rules": UPSTREAM_RULES},
+        {"apiVersion": f"{rbac}/v1", "kind": "RoleBinding", **other, "roleRef": role, "subjects": [account]},
+        deployment,
+    ]
+    (folder / "templates").mkdir(parents=True)
+    chart = {"apiVersion": "v2", "name": NAME, "version": "1.1.2"}
+    (folder / "Chart.yaml").write_text(yaml.safe_dump(chart), "utf-8")
+    (folder / "templates/all.yaml").write_text(yaml.safe_dump_all(objects), "utf-8")
+    return folder
