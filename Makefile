@@ -41,7 +41,7 @@ docs: setup ## What is generated is up to date: requirements, settings table, me
 	@hack/verify-generated
 
 unit: build ## Tests that need no cluster, and the sleeper's
-	@.venv/bin/pytest tests sleep/tests
+	@.venv/bin/pytest --numprocesses auto tests sleep/tests
 
 e2e: build ## Tests on the real cluster of hack/cluster
 	@hack/run-e2e.sh

@@ -136,7 +136,7 @@ def upstream_templates(folder: Path) -> None:
 
 
 def upstream_chart(folder: Path, image: str) -> Path:
-    """Write a chart that makes what upstream's makes, whatever the values, with the stand-in of its process."""
+    """Write a chart that makes what upstream's makes, whatever the values; its process is a stand-in."""
     deployment = upstream_deployment("", image)
     del deployment["metadata"]["namespace"]
     deployment["spec"] |= {"revisionHistoryLimit": 2, "strategy": {"type": "Recreate"}}
