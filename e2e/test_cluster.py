@@ -139,7 +139,7 @@ def test_the_private_door_of_the_registry_asks_for_a_password(namespace):
 
     def refused():
         states = get("pod", "stranger", namespace=namespace)["status"].get("containerStatuses", [])
-        return states and "401 Unauthorized" in states[0]["state"].get("waiting", {}).get("message", "")
+        return states and "authorization failed" in states[0]["state"].get("waiting", {}).get("message", "")
 
     eventually(refused, "a pull that is refused", seconds=30)
     login = ("--docker-server", private, "--docker-username", "reader", "--docker-password", "open-sesame")

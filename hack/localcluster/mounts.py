@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from pathlib import Path
@@ -41,10 +40,13 @@ def ensure_disk(image: Path, point: Path, mib: int) -> None:
 def release_loop(image: Path) -> None:
     """Detach the loop devices of a file, if any are left."""
     found = subprocess.run(
-        ["losetup", "--json", "--associated", str(image)], capture_output=True, text=True, check=False
+        ["losetup", "--noheadings", "--output", "NAME", "--associated", str(image)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    for device in json.loads(found.stdout)["loopdevices"] if found.stdout.strip() else ():
-        subprocess.run(["losetup", "--detach", device["name"]], capture_output=True, check=False)
+    for device in found.stdout.split():
+        subprocess.run(["losetup", "--detach", device], capture_output=True, check=False)
 
 
 def _unescaped(text: str) -> str:
