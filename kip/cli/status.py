@@ -1,24 +1,20 @@
 """`kip status`."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
-
 import click
 
+from kip.cli.cache import read_status
+from kip.cli.faults import faults
 from kip.cli.options import cluster_options, output_option
 from kip.cli.output import document
-from kip.cluster.api import DAEMONSETS, PODS, Selection
 from kip.cluster.client import connect
 from kip.config import sources
 from kip.config.partial import cache_place
-from kip.core.status import Cell, Matrix, State, read_matrix, to_document
-from kip.errors import NotFound
+from kip.core.status import Cell, Matrix, State, to_document
 
 INCOMPLETE = 3
 NODE_COLUMNS = 8
 """With more nodes than this the table counts them instead of naming each."""
 
-NODES_NAMED = 5
 FILE_WIDTH = 10_000
 """Into a file or a pipe no line is folded."""
 
@@ -45,26 +41,13 @@ def command(
     Exit code 0: every image is on every selected node; 3: not yet, or not at all.
     """
     place = cache_place(sources.from_environment(), pod_namespace=sources.pod_namespace())
-    matrix = _read(namespace or place.namespace, daemonset or place.daemonset_name, kubeconfig, context)
+    cluster = connect(kubeconfig or sources.kubeconfig(), context)
+    matrix = read_status(cluster, namespace or place.namespace, daemonset or place.daemonset_name)
     if output == "table":
         _print(matrix)
     else:
         click.echo(document(to_document(matrix), output), nl=False)
     ctx.exit(0 if matrix.complete else INCOMPLETE)
-
-
-def _read(namespace: str, name: str, kubeconfig: str, context: str) -> Matrix:
-    cluster = connect(kubeconfig or sources.kubeconfig(), context)
-    found = cluster.get(DAEMONSETS, namespace, name)
-    if found is None:
-        raise NotFound(
-            f"there is no DaemonSet {namespace}/{name}",
-            hint="Name it with -n and --daemonset. `kubectl get daemonsets -A` lists all there are.",
-        )
-    labels = found["spec"]["selector"].get("matchLabels") or {}
-    selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-    pods = cluster.list_all(Selection(PODS, namespace, labels=selector)).items
-    return read_matrix(found, pods, now=datetime.now(UTC))
 
 
 def _print(matrix: Matrix) -> None:
@@ -88,7 +71,7 @@ def _print(matrix: Matrix) -> None:
     if not console.is_terminal:
         console.width = FILE_WIDTH
     console.print(table)
-    for line in _faults(matrix):
+    for line in faults(matrix.cells):
         console.print(line, markup=False, style="red")
     console.print(_verdict(matrix), markup=False)
 
@@ -96,18 +79,6 @@ def _print(matrix: Matrix) -> None:
 def _mark(cell: Cell) -> str:
     word, colour = MARKS[cell.state]
     return f"[{colour}]{word}[/]"
-
-
-def _faults(matrix: Matrix) -> Iterator[str]:
-    """Say each fault once, with the nodes that have it."""
-    faults: dict[tuple[str, str, str], list[str]] = {}
-    for cell in matrix.cells:
-        if cell.reason:
-            faults.setdefault((cell.name, cell.reason, cell.message), []).append(cell.node)
-    for (name, reason, message), nodes in faults.items():
-        named = ", ".join(nodes[:NODES_NAMED])
-        more = f" and {len(nodes) - NODES_NAMED} more" if len(nodes) > NODES_NAMED else ""
-        yield f"{name} on {named}{more}: {reason}: {message}"
 
 
 def _verdict(matrix: Matrix) -> str:
