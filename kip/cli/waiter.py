@@ -57,7 +57,7 @@ class Waiter:
         end, failures = End(Verdict(Result.OPEN, 0, 0, 0), None, 0.0), 0
         while True:
             started = self.clock()
-            least = SHORTEST_SECONDS
+            least = 0.0
             try:
                 look = self.look()
                 verdict, failures = judge(self.goal, look), 0
@@ -72,9 +72,16 @@ class Waiter:
             left = began + timeout - now
             if verdict.result is not Result.OPEN or left <= 0:
                 return end
-            least = max(least, min((now - started) * SHARE_OF_TIME, DEAREST_SECONDS))
-            quiet = min(max(USUAL_SECONDS, (now - changed) * SHARE_OF_QUIET), LONGEST_SECONDS)
-            self.pause(min(least, left), min(max(least, quiet), left))
+            cheap, usual = pace(now - started, now - changed)
+            least = max(least, cheap)
+            self.pause(min(least, left), min(max(least, usual), left))
+
+
+def pace(cost: float, unchanged: float = 0.0) -> tuple[float, float]:
+    """Return how long to pause at least and at most after a look that took `cost` seconds."""
+    least = max(SHORTEST_SECONDS, min(cost * SHARE_OF_TIME, DEAREST_SECONDS))
+    quiet = min(max(USUAL_SECONDS, unchanged * SHARE_OF_QUIET), LONGEST_SECONDS)
+    return least, max(least, quiet)
 
 
 @contextmanager
