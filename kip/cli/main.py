@@ -14,6 +14,7 @@ COMMANDS = {
     "render": "Print the DaemonSet that the settings ask for; no cluster is needed.",
     "plan": "Show what the keeper would do to the cluster now, and why.",
     "status": "Show which image is on which node.",
+    "wait": "Wait until the images are on the nodes; for pipelines and gates.",
     "check": "Say whether settings, rights and cluster go together, and what to mend.",
     "version": "Print the version.",
 }
@@ -22,7 +23,7 @@ Exit codes:
   0  done, complete, nothing to do
   1  an error; the message says what and how to mend it
   2  the settings or the command line cannot be used
-  3  not complete (status), changes are due (plan), something is not fine (check)
+  3  not complete (status), not reached (wait), changes are due (plan), something is not fine (check)
   4  the API server refuses: credentials or rights are missing
 
 The settings are environment variables; README.md lists them all. `kip render --env-file FILE` shows what a

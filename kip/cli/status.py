@@ -1,121 +1,87 @@
 """`kip status`."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import sys
+import time
 
 import click
 
+from kip.cli.cache import read_status
 from kip.cli.options import cluster_options, output_option
 from kip.cli.output import document
-from kip.cluster.api import DAEMONSETS, PODS, Selection
+from kip.cli.status_table import console, picture
+from kip.cli.waiter import pace, pauses
+from kip.cluster.api import Cluster
 from kip.cluster.client import connect
 from kip.config import sources
-from kip.config.partial import cache_place
-from kip.core.status import Cell, Matrix, State, read_matrix, to_document
-from kip.errors import NotFound
+from kip.config.partial import CachePlace, cache_place
+from kip.core.status import to_document
+from kip.errors import UsageError
+from kip.log import configure
 
 INCOMPLETE = 3
-NODE_COLUMNS = 8
-"""With more nodes than this the table counts them instead of naming each."""
-
-NODES_NAMED = 5
-FILE_WIDTH = 10_000
-"""Into a file or a pipe no line is folded."""
-
-MARKS = {
-    State.CACHED: ("cached", "green"),
-    State.PULLING: ("pulling", "cyan"),
-    State.WAITING: ("waiting", "cyan"),
-    State.FAILED: ("FAILED", "red"),
-    State.ABSENT: ("absent", "yellow"),
-}
+EXAMPLES = """\b
+Examples:
+  kip status -n k8s-image-puller
+  kubectl kip status --nodes -o wide
+  kip status --watch
+"""
 
 
-@click.command("status")
+@click.command("status", epilog=EXAMPLES)
 @click.option("-n", "--namespace", default="", help="Default: NAMESPACE, else the pod's own.")
 @click.option("--daemonset", default="", help="The cache's name. Default: DAEMONSET_NAME.")
+@click.option("--nodes", "by_node", is_flag=True, help="A row for each node, not for each image.")
+@click.option("-w", "--watch", is_flag=True, help="Show it live, until Ctrl-C; needs a terminal.")
 @cluster_options
-@output_option("table", "yaml", "json", default="table")
+@output_option("table", "wide", "yaml", "json", default="table")
 @click.pass_context
 def command(
-    ctx: click.Context, namespace: str, daemonset: str, kubeconfig: str, context: str, output: str
+    ctx: click.Context,
+    namespace: str,
+    daemonset: str,
+    kubeconfig: str,
+    context: str,
+    output: str,
+    *,
+    by_node: bool,
+    watch: bool,
 ) -> None:
     """Show which image is on which node, as the kubelets report it.
+
+    `wide` counts the nodes of each image and shows its digests; with --nodes it names what a node lacks.
 
     Exit code 0: every image is on every selected node; 3: not yet, or not at all.
     """
     place = cache_place(sources.from_environment(), pod_namespace=sources.pod_namespace())
-    matrix = _read(namespace or place.namespace, daemonset or place.daemonset_name, kubeconfig, context)
-    if output == "table":
-        _print(matrix)
-    else:
+    place = CachePlace(namespace or place.namespace, daemonset or place.daemonset_name)
+    wide = output == "wide"
+    if watch and (output in ("json", "yaml") or not sys.stdout.isatty()):
+        raise UsageError("--watch shows a table on a terminal", hint="`kip wait` waits, and is for programs.")
+    cluster = connect(kubeconfig or sources.kubeconfig(), context)
+    if watch:
+        _show_live(cluster, place, by_node=by_node, wide=wide)
+    matrix = read_status(cluster, place.namespace, place.daemonset_name)
+    if output in ("json", "yaml"):
         click.echo(document(to_document(matrix), output), nl=False)
+    else:
+        console().print(picture(matrix, by_node=by_node, wide=wide))
     ctx.exit(0 if matrix.complete else INCOMPLETE)
 
 
-def _read(namespace: str, name: str, kubeconfig: str, context: str) -> Matrix:
-    cluster = connect(kubeconfig or sources.kubeconfig(), context)
-    found = cluster.get(DAEMONSETS, namespace, name)
-    if found is None:
-        raise NotFound(
-            f"there is no DaemonSet {namespace}/{name}",
-            hint="Name it with -n and --daemonset. `kubectl get daemonsets -A` lists all there are.",
-        )
-    labels = found["spec"]["selector"].get("matchLabels") or {}
-    selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-    pods = cluster.list_all(Selection(PODS, namespace, labels=selector)).items
-    return read_matrix(found, pods, now=datetime.now(UTC))
+def _show_live(cluster: Cluster, place: CachePlace, *, by_node: bool, wide: bool) -> None:
+    """Show the table again and again; Ctrl-C ends it, and leaves the last one to be printed as always."""
+    from rich.live import Live  # noqa: PLC0415 - only people pay for it
 
-
-def _print(matrix: Matrix) -> None:
-    from rich.console import Console  # noqa: PLC0415 - only people pay for it
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    by_node = len(matrix.nodes) <= NODE_COLUMNS
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("NAME", "IMAGE", *(matrix.nodes if by_node else [state.value.upper() for state in State])):
-        table.add_column(title, overflow="fold")
-    cells = {(cell.name, cell.node): cell for cell in matrix.cells}
-    for (name, image), count in matrix.counts().items():
-        if by_node:
-            row = [_mark(cells[name, node]) for node in matrix.nodes]
-        else:
-            row = [str(count[state]) for state in State]
-        table.add_row(Text(name), Text(image), *row)
-    # No emoji: `:1234:`, as in the kubelet's "dial tcp 10.0.0.1:1234: refused", would become one.
-    console = Console(highlight=False, emoji=False)
-    if not console.is_terminal:
-        console.width = FILE_WIDTH
-    console.print(table)
-    for line in _faults(matrix):
-        console.print(line, markup=False, style="red")
-    console.print(_verdict(matrix), markup=False)
-
-
-def _mark(cell: Cell) -> str:
-    word, colour = MARKS[cell.state]
-    return f"[{colour}]{word}[/]"
-
-
-def _faults(matrix: Matrix) -> Iterator[str]:
-    """Say each fault once, with the nodes that have it."""
-    faults: dict[tuple[str, str, str], list[str]] = {}
-    for cell in matrix.cells:
-        if cell.reason:
-            faults.setdefault((cell.name, cell.reason, cell.message), []).append(cell.node)
-    for (name, reason, message), nodes in faults.items():
-        named = ", ".join(nodes[:NODES_NAMED])
-        more = f" and {len(nodes) - NODES_NAMED} more" if len(nodes) > NODES_NAMED else ""
-        yield f"{name} on {named}{more}: {reason}: {message}"
-
-
-def _verdict(matrix: Matrix) -> str:
-    place = f"DaemonSet {matrix.namespace}/{matrix.daemonset}"
-    images, wanted = len(matrix.counts()), matrix.progress.wanted
-    if matrix.complete:
-        return f"Complete: {images} images on {wanted} nodes ({place})."
-    if matrix.progress.state == "no matching nodes":
-        return f"No node matches: check NODE_SELECTOR, AFFINITY and TOLERATIONS ({place})."
-    cached = sum(cell.state is State.CACHED for cell in matrix.cells)
-    return f"Not complete: {cached} of {images * wanted} images on {wanted} nodes are there ({place})."
+    configure(level="error", stream=sys.stderr)
+    with (
+        pauses(cluster, place.namespace, place.daemonset_name) as pause,
+        Live(console=console(), auto_refresh=False, transient=True, vertical_overflow="crop") as live,
+    ):
+        try:
+            while True:
+                started = time.monotonic()
+                matrix = read_status(cluster, place.namespace, place.daemonset_name)
+                live.update(picture(matrix, by_node=by_node, wide=wide), refresh=True)
+                pause(*pace(time.monotonic() - started))
+        except KeyboardInterrupt:
+            return

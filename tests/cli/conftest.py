@@ -1,5 +1,7 @@
 """Running the command line in this process, with an environment of its own."""
 
+from contextlib import nullcontext
+
 import pytest
 import structlog
 from fakes import FakeCluster
@@ -24,12 +26,14 @@ def kip(monkeypatch, capsys):
 
 @pytest.fixture
 def cluster(monkeypatch):
-    """Let `kip plan`, `kip status` and `kip check` find this cluster instead of a real one."""
+    """Let the commands find this cluster instead of a real one."""
 
     def use(*objects: dict, **options) -> FakeCluster:
         found = FakeCluster(*objects, **options)
         monkeypatch.setattr("kip.cli.plan.connect", lambda *_: found)
         monkeypatch.setattr("kip.cli.status.connect", lambda *_: found)
+        monkeypatch.setattr("kip.cli.wait.connect", lambda *_: found)
+        monkeypatch.setattr("kip.cli.wait.pauses", lambda *_: nullcontext(lambda _least, _most: None))
         monkeypatch.setattr("kip.cli.check.connect", lambda *_: found)
         return found
 

@@ -1,5 +1,8 @@
 """Help that teaches."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from kip import __version__, errors
@@ -49,3 +52,9 @@ def test_every_exit_code_of_an_error_is_documented():
 
 def test_the_version_is_the_packages(kip):
     assert kip("version")[1] == f"kip {__version__}\n"
+
+
+def test_kubectl_finds_the_command_as_a_plugin():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
+    scripts = project["scripts"]
+    assert scripts["kubectl-kip"] == scripts["kip"]

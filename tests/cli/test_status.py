@@ -1,6 +1,7 @@
 """`kip status`."""
 
 import json
+from contextlib import nullcontext
 
 import pytest
 from samples import manifest, stored
@@ -105,3 +106,54 @@ def test_no_such_cache_says_how_to_name_one(kip, cluster):
 def test_a_missing_right_is_exit_code_4(kip, cluster):
     cluster().failures["get daemonsets"] = [Forbidden("no")]
     assert kip("status", **VALUES)[0] == 4
+
+
+def cells_of(out: str, row: str) -> list[str]:
+    return next(line.split() for line in out.splitlines() if line.startswith(row))
+
+
+def test_nodes_can_be_the_rows(shown):
+    code, out, _ = shown("--nodes", node1=RUNNING, node2=FAILING)
+    assert (code, out.splitlines()[0].split()) == (
+        3,
+        ["NODE", "CACHED", "PULLING", "WAITING", "FAILED", "ABSENT"],
+    )
+    assert cells_of(out, "node2") == ["node2", "0", "0", "0", "1", "0"]
+
+
+def test_the_wide_form_names_what_a_node_lacks(shown):
+    _, out, _ = shown("--nodes", "-o", "wide", node1=RUNNING, node2=FAILING)
+    assert cells_of(out, "node2")[-2:] == ["tools", "failed"]
+
+
+def test_the_wide_form_tells_that_nodes_have_different_digests(kip, cluster):
+    found = cache(3)
+    pods = [pod(found, f"node{number}", RUNNING) for number in range(3)]
+    for item, digest in zip(pods, ("ab", "ab", "cd"), strict=True):
+        item["status"]["containerStatuses"][0]["imageID"] = "registry.example/tools@sha256:" + digest * 32
+    cluster(found).list_all = lambda _selection: Listing(tuple(pods), "1")
+    _, out, _ = kip("status", "-o", "wide", **VALUES)
+    assert cells_of(out, "tools")[2:] == [*"30000", "abababababab", "(2),", "cdcdcdcdcdcd", "(1)"]
+
+
+@pytest.mark.parametrize("form", ["json", "table"])
+def test_watching_needs_a_terminal(shown, form):
+    code, _, err = shown("--watch", "-o", form, node1=RUNNING)
+    assert (code, "kip wait" in err) == (2, True)
+
+
+def test_watching_shows_the_table_until_it_is_interrupted(kip, cluster, monkeypatch):
+    found = cache(1)
+    looks = []
+
+    def pause(_least: float, _most: float) -> None:
+        looks.append("look")
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    pods = Listing((pod(found, "node1", RUNNING),), "1")
+    cluster(found).list_all = lambda _selection: pods
+    monkeypatch.setattr("kip.cli.status.pauses", lambda *_: nullcontext(pause))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    code, out, _ = kip("status", "--watch", TERM="dumb", **VALUES)
+    assert (code, len(looks), "Complete: 1 images on 1 nodes" in out) == (0, 3, True)

@@ -1,0 +1,131 @@
+"""Reading the cache for the commands that show it or wait for it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from kip.cluster.api import DAEMONSETS, DEPLOYMENTS, NODES, PODS, Cluster, Selection
+from kip.config import sources
+from kip.config.images import CacheImage
+from kip.config.settings import Settings, read_settings
+from kip.core.status import Matrix, read_matrix
+from kip.core.waiting import Look, environment_of, merge_environment, not_yet_taken, selected_nodes
+from kip.errors import Forbidden, NotFound, SettingsError
+from kip.keeper.observing import read_configmap
+
+Manifest = dict[str, Any]
+
+
+def read_status(cluster: Cluster, namespace: str, name: str) -> Matrix:
+    """Return the matrix of a cache. Raises NotFound when there is none."""
+    found = cluster.get(DAEMONSETS, namespace, name)
+    if found is None:
+        raise NotFound(
+            f"there is no DaemonSet {namespace}/{name}",
+            hint="Name it with -n and --daemonset. `kubectl get daemonsets -A` lists all there are.",
+        )
+    return _matrix(cluster, found)
+
+
+@dataclass(frozen=True, slots=True)
+class Looker:
+    """Looks at one cache again and again, for a wait.
+
+    `environment` is this process's; in the keeper's pod it names the ConfigMap. `selector` chooses nodes by
+    label.
+    """
+
+    cluster: Cluster
+    namespace: str
+    name: str
+    environment: Mapping[str, str]
+    pod_namespace: str = ""
+    selector: str = ""
+
+    def look(self) -> Look:
+        """Read the settings first: what the cache shows later is then no older than they are."""
+        found = self.cluster.get(DAEMONSETS, self.namespace, self.name)
+        settings, refused = self._settings(found)
+        listed = settings.images if settings else None
+        if found is None or found["metadata"].get("deletionTimestamp"):
+            return Look(None, listed=listed, refused=refused)
+        if settings and not_yet_taken(found, settings):
+            found = self.cluster.get(DAEMONSETS, self.namespace, self.name) or found
+        matching = self._matching_nodes()
+        matrix = _matrix(self.cluster, found)
+        held = found["spec"]["template"]["spec"]["containers"]
+        return Look(
+            matrix,
+            held=tuple(CacheImage(item["name"], item["image"]) for item in held),
+            nodes=None if matching is None else _wanted_nodes(found, matching, matrix),
+            listed=listed,
+            pending=not_yet_taken(found, settings) if settings else "",
+            refused=refused,
+        )
+
+    def _settings(self, found: Manifest | None) -> tuple[Settings | None, str]:
+        """Return the newest settings as far as they may be read, and what is wrong with them."""
+        try:
+            values = self._values(found)
+        except Forbidden:
+            return None, ""
+        if not values.get("IMAGES", "").strip():
+            return None, ""
+        try:
+            settings = read_settings(values, pod_namespace=self.namespace).settings
+        except SettingsError as error:
+            return None, str(error).replace("\n", "; ")
+        # Those of another cache say nothing about this one.
+        place = settings.namespace, settings.daemonset_name
+        return (settings if place == (self.namespace, self.name) else None), ""
+
+    def _values(self, found: Manifest | None) -> Mapping[str, str]:
+        """Return the keeper's settings: from its environment in its pod, from its Deployment elsewhere."""
+        environment, namespace = self.environment, self.pod_namespace or self.namespace
+        if not environment.get("CONFIGMAP_NAME", "").strip():
+            environment, namespace = self._of_deployment(found), self.namespace
+        name = environment.get("CONFIGMAP_NAME", "").strip()
+        live = read_configmap(self.cluster, namespace, name) if name else {}
+        return sources.merge(environment, live)
+
+    def _of_deployment(self, found: Manifest | None) -> Mapping[str, str]:
+        owners = (found or {}).get("metadata", {}).get("ownerReferences") or ()
+        name = next((owner["name"] for owner in owners if owner.get("kind") == "Deployment"), "")
+        deployment = self.cluster.get(DEPLOYMENTS, self.namespace, name) if name else None
+        if deployment is None:
+            return {}
+        environment, whole = environment_of(deployment)
+        configmaps = [read_configmap(self.cluster, self.namespace, each) for each in whole]
+        return merge_environment(environment, configmaps)
+
+    def _matching_nodes(self) -> tuple[Manifest, ...] | None:
+        if not self.selector:
+            return None
+        try:
+            return self.cluster.list_all(Selection(NODES, "", labels=self.selector)).items
+        except Forbidden as error:
+            raise Forbidden(
+                f"--nodes needs the right to list nodes: {error}",
+                hint="Grant get and list on nodes by a ClusterRole, or leave --nodes out.",
+                status=error.status,
+                reason=error.reason,
+            ) from error
+
+
+def _matrix(cluster: Cluster, found: Manifest) -> Matrix:
+    return read_matrix(found, _pods(cluster, found), now=datetime.now(UTC))
+
+
+def _pods(cluster: Cluster, found: Manifest) -> Iterator[Manifest]:
+    """Yield the pods page by page: of thousands only the cells are kept."""
+    labels = found["spec"]["selector"].get("matchLabels") or {}
+    selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    for page in cluster.pages(Selection(PODS, found["metadata"]["namespace"], labels=selector)):
+        yield from page.items
+
+
+def _wanted_nodes(found: Manifest, matching: tuple[Manifest, ...], matrix: Matrix) -> frozenset[str]:
+    """Return the nodes that the cache should be on, and those that it is on, of the ones that match."""
+    names = {node["metadata"]["name"] for node in matching}
+    return selected_nodes(found, matching) | (names & set(matrix.nodes))

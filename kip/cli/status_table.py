@@ -1,0 +1,124 @@
+"""The matrix as people see it: images or nodes as rows, each fault once, and a verdict."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from kip.cli.faults import faults
+from kip.core.status import Cell, Matrix, State
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group
+    from rich.table import Table
+    from rich.text import Text
+
+NODE_COLUMNS = 8
+"""With more nodes than this the table counts them instead of naming each."""
+
+FILE_WIDTH = 10_000
+"""Into a file or a pipe no line is folded."""
+
+DIGEST_LENGTH = 12
+MARKS = {
+    State.CACHED: ("cached", "green"),
+    State.PULLING: ("pulling", "cyan"),
+    State.WAITING: ("waiting", "cyan"),
+    State.FAILED: ("FAILED", "red"),
+    State.ABSENT: ("absent", "yellow"),
+}
+COUNTS = [state.value.upper() for state in State]
+
+
+def console() -> "Console":
+    """Return the console to print on."""
+    from rich.console import Console  # noqa: PLC0415 - only people pay for it
+
+    # No emoji: `:1234:`, as in the kubelet's "dial tcp 10.0.0.1:1234: refused", would become one.
+    found = Console(highlight=False, emoji=False)
+    if not found.is_terminal:
+        found.width = FILE_WIDTH
+    return found
+
+
+def picture(matrix: Matrix, *, by_node: bool, wide: bool) -> "Group":
+    """Return the whole of what is shown: table, faults, verdict."""
+    from rich.console import Group  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = _nodes(matrix, wide=wide) if by_node else _images(matrix, wide=wide)
+    lines = [Text(line, style="red") for line in faults(matrix.cells)]
+    return Group(table, *lines, Text(verdict(matrix)))
+
+
+def verdict(matrix: Matrix) -> str:
+    """Say in a line whether all is there, or how much."""
+    place = f"DaemonSet {matrix.namespace}/{matrix.daemonset}"
+    images, wanted = len(matrix.counts()), matrix.progress.wanted
+    if matrix.complete:
+        return f"Complete: {images} images on {wanted} nodes ({place})."
+    if matrix.progress.state == "no matching nodes":
+        return f"No node matches: check NODE_SELECTOR, AFFINITY and TOLERATIONS ({place})."
+    cached = sum(cell.state is State.CACHED for cell in matrix.cells)
+    return f"Not complete: {cached} of {images * wanted} images on {wanted} nodes are there ({place})."
+
+
+def _images(matrix: Matrix, *, wide: bool) -> "Table":
+    named = len(matrix.nodes) <= NODE_COLUMNS and not wide
+    titles = [*matrix.nodes] if named else COUNTS
+    table = _table("NAME", "IMAGE", *titles, *(["DIGESTS"] if wide else []))
+    cells = {(cell.name, cell.node): cell for cell in matrix.cells}
+    digests: dict[str, Counter[str]] = {}
+    for cell in matrix.cells:
+        digests.setdefault(cell.name, Counter())[_short(cell.digest)] += 1
+    for (name, image), count in matrix.counts().items():
+        row = [_mark(cells[name, node]) for node in matrix.nodes] if named else _numbers(count)
+        table.add_row(_plain(name), _plain(image), *row, *([_digests(digests[name])] if wide else []))
+    return table
+
+
+def _nodes(matrix: Matrix, *, wide: bool) -> "Table":
+    table = _table("NODE", *COUNTS, *(["NOT CACHED"] if wide else []))
+    rows: dict[str, list[Cell]] = {node: [] for node in matrix.nodes}
+    for cell in matrix.cells:
+        rows[cell.node].append(cell)
+    for node, cells in rows.items():
+        missing = ", ".join(f"{cell.name} {cell.state.value}" for cell in cells if cell.state != State.CACHED)
+        counts = _numbers(Counter(cell.state for cell in cells))
+        table.add_row(_plain(node), *counts, *([_plain(missing)] if wide else []))
+    return table
+
+
+def _table(*titles: str) -> "Table":
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    return table
+
+
+def _plain(text: str) -> "Text":
+    from rich.text import Text  # noqa: PLC0415
+
+    return Text(text)
+
+
+def _numbers(count: Counter[State]) -> Iterator[str]:
+    return (str(count[state]) for state in State)
+
+
+def _mark(cell: Cell) -> str:
+    word, colour = MARKS[cell.state]
+    return f"[{colour}]{word}[/]"
+
+
+def _short(digest: str) -> str:
+    return digest.rpartition(":")[2][:DIGEST_LENGTH]
+
+
+def _digests(found: Counter[str]) -> str:
+    """Name the digests; where nodes have different ones, on how many each is."""
+    there = {digest: number for digest, number in found.most_common() if digest}
+    if len(there) == 1:
+        return next(iter(there))
+    return ", ".join(f"{digest} ({number})" for digest, number in there.items())

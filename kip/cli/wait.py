@@ -1,0 +1,212 @@
+"""`kip wait`."""
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any
+
+import click
+
+from kip.cli.cache import Looker
+from kip.cli.faults import faults
+from kip.cli.options import cluster_options, output_option
+from kip.cli.output import document, remark
+from kip.cli.waiter import End, Waiter, pauses
+from kip.cluster.client import connect
+from kip.config import sources
+from kip.config.partial import CachePlace, cache_place
+from kip.core.progress import Progress
+from kip.core.status import NODE_NOT_READY, Cell, Matrix, State, to_document
+from kip.core.waiting import Goal, Result, Verdict
+from kip.log import configure
+
+NOT_REACHED = 3
+DEFAULT_TIMEOUT = "10m"
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
+EXAMPLES = """\b
+Examples:
+  kip wait -n k8s-image-puller --timeout 15m
+  kip wait --image quay.io/example/ide:1.2.3 --fail-fast
+  kip wait --nodes pool=builders --min-percent 95 -o json
+"""
+
+Told = Callable[[Verdict], None]
+
+
+def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+    """Read seconds, or such as `90s`, `15m`, `1h30m`."""
+    match = _DURATION.fullmatch(value.strip())
+    if not match or not any(match.groups()):
+        raise click.BadParameter(f"{value!r} is no duration. Write 90s, 15m or 1h30m.")
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+@click.command("wait", epilog=EXAMPLES)
+@click.option("-n", "--namespace", default="", help="Default: NAMESPACE, else the pod's own.")
+@click.option("--daemonset", default="", help="The cache's name. Default: DAEMONSET_NAME.")
+@click.option(
+    "--timeout",
+    callback=_seconds,
+    default=DEFAULT_TIMEOUT,
+    show_default=True,
+    metavar="DURATION",
+    help="Such as 90s, 15m or 1h30m; 0 looks once.",
+)
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="REF",
+    help="Only this image, or name; repeatable.",
+)
+@click.option("--nodes", default="", metavar="SELECTOR", help="Only nodes with these labels: pool=a,zone!=b.")
+@click.option(
+    "--min-percent",
+    type=click.FloatRange(0, 100, min_open=True),
+    default=100.0,
+    show_default=True,
+    help="Each image has to be on this share of the nodes.",
+)
+@click.option("--fail-fast", is_flag=True, help="End at once where an image fails and no retry will cure it.")
+@click.option("--allow-none", is_flag=True, help="No node that matches is enough.")
+@cluster_options
+@output_option("text", "yaml", "json", default="text")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    namespace: str,
+    daemonset: str,
+    timeout: float,
+    images: tuple[str, ...],
+    nodes: str,
+    min_percent: float,
+    kubeconfig: str,
+    context: str,
+    output: str,
+    *,
+    fail_fast: bool,
+    allow_none: bool,
+) -> None:
+    """Wait until the images are on the nodes; for pipelines and gates.
+
+    An edit of the settings that the cache has not taken yet is waited for too, where Deployment and ConfigMap
+    may be read. Progress goes to standard error, the end to standard output.
+
+    Exit code 0: reached; 3: not, by timeout or failure, and what is missing is said.
+    """
+    configure(level="error", stream=sys.stderr)
+    environment, pod_namespace = sources.from_environment(), sources.pod_namespace()
+    place = cache_place(environment, pod_namespace=pod_namespace)
+    place = CachePlace(namespace or place.namespace, daemonset or place.daemonset_name)
+    cluster = connect(kubeconfig or sources.kubeconfig(), context)
+    looker = Looker(cluster, place.namespace, place.daemonset_name, environment, pod_namespace, nodes)
+    goal = Goal(images, min_percent, fail_fast=fail_fast, allow_none=allow_none)
+    with pauses(cluster, place.namespace, place.daemonset_name) as pause, _telling() as told:
+        random = Random()  # noqa: S311 - jitter guards nothing
+        end = Waiter(goal, looker.look, pause, time.monotonic, random, told).wait(timeout)
+    if output == "text":
+        click.echo("\n".join(_said(end, place)))
+    else:
+        click.echo(document(_document(end, place), output), nl=False)
+    ctx.exit(0 if end.verdict.result is Result.REACHED else NOT_REACHED)
+
+
+@contextmanager
+def _telling() -> Iterator[Told]:
+    """Give what tells of progress: a bar on a terminal, else a line for each change."""
+    if not sys.stderr.isatty():
+        said = ""
+
+        def tell(verdict: Verdict) -> None:
+            nonlocal said
+            if (text := progress(verdict)) != said and verdict.result is Result.OPEN:
+                remark(text)
+                said = text
+
+        yield tell
+        return
+    with _bar() as told:
+        yield told
+
+
+@contextmanager
+def _bar() -> Iterator[Told]:
+    from rich.console import Console  # noqa: PLC0415 - only people pay for it
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    elapsed, text = TimeElapsedColumn(), TextColumn("{task.description}", markup=False)
+    console = Console(stderr=True, highlight=False, emoji=False)
+    with Progress(BarColumn(), elapsed, text, console=console, transient=True) as bar:
+        task = bar.add_task("looking", total=None)
+
+        def tell(verdict: Verdict) -> None:
+            bar.update(
+                task,
+                completed=verdict.there,
+                total=verdict.wanted or None,
+                description=progress(verdict),
+            )
+
+        yield tell
+
+
+def progress(verdict: Verdict) -> str:
+    """Say in a line how far it is."""
+    counts = f"{verdict.there} of {verdict.wanted} images are there" if verdict.wanted else ""
+    states = [
+        f"{number} {state.value}"
+        for state in State
+        if (number := sum(cell.state is state for cell in verdict.missing))
+    ]
+    return "; ".join(filter(None, [counts, ", ".join(states), verdict.why]))
+
+
+def _said(end: End, place: CachePlace) -> Iterator[str]:
+    """Say how it ended, what is missing where and why, and what to type next."""
+    verdict = end.verdict
+    name = f"DaemonSet {place.namespace}/{place.daemonset_name}"
+    if verdict.result is Result.REACHED:
+        counts = f"{verdict.there} of {verdict.wanted} images on {verdict.nodes} nodes"
+        yield f"Reached after {end.seconds:.0f} s: {counts} ({name})."
+        return
+    how = "Failed" if verdict.result is Result.FAILED else "Not reached"
+    yield f"{how} after {end.seconds:.0f} s: {progress(verdict) or 'nothing is known'} ({name})."
+    yield from faults(verdict.missing)
+    yield f"Next: {_next(verdict, end.matrix, place)}"
+
+
+def _next(verdict: Verdict, matrix: Matrix | None, place: CachePlace) -> str:
+    """Return the command that says more."""
+    if matrix is None:
+        return "kubectl get daemonsets -A"
+    if verdict.why and not (verdict.missing and verdict.result is Result.FAILED):
+        return f"kip check -n {place.namespace}"
+    cell = min(verdict.missing, key=_worth_a_look, default=None)
+    if cell is None or not cell.reason:
+        return f"kip status -n {place.namespace} --daemonset {place.daemonset_name}"
+    if cell.state is State.WAITING:
+        return f"kubectl describe node {cell.node}"
+    return (
+        f"kubectl -n {place.namespace} describe pods --field-selector spec.nodeName={cell.node}"
+        if cell.state is State.FAILED
+        else f"kip check -n {place.namespace}"
+    )
+
+
+def _worth_a_look(cell: Cell) -> tuple[bool, bool, bool]:
+    return (cell.state is not State.FAILED, cell.reason != NODE_NOT_READY, not cell.reason)
+
+
+def _document(end: End, place: CachePlace) -> dict[str, Any]:
+    """Return the document of `kip status`, and how the wait ended."""
+    nothing = Progress(0, 0, 0, current=False)
+    matrix = end.matrix or Matrix(place.namespace, place.daemonset_name, 0, nothing, (), ())
+    verdict = end.verdict
+    result = "timeout" if verdict.result is Result.OPEN else verdict.result.value
+    wait = {"result": result, "why": verdict.why, "seconds": round(end.seconds, 1)}
+    wait |= {"there": verdict.there, "wanted": verdict.wanted}
+    return {**to_document(matrix), "wait": wait}
