@@ -13,9 +13,9 @@ from typing import Any
 LONG_ENOUGH = 90.0
 """Seconds that a process must have run for its memory to say something."""
 
-MOST_GROWTH_KIB = 3072
-"""From the median of a process' second quarter to that of its last. A leak of one object list a reconcile
-would be ten times that in some minutes."""
+MOST_GROWTH_KIB = 8192
+"""From the median of a process' second quarter to that of its last: memory goes up in steps of some MiB until
+the largest list was read. A leak of one object list a reconcile would be many times that in some minutes."""
 
 MOST_REQUESTS = 400
 """In any 60 seconds. While something goes on the keeper looks every second, at some ten requests each."""
