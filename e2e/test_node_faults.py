@@ -82,7 +82,7 @@ def kept(frail, tmp_path_factory):
 def cache(kept, frail, request):
     """The cache with the image `scratch` on all nodes; the keeper must go on through each test."""
     kept.edit("scratch")
-    kept.reaches([*nodes(), frail], "scratch", seconds=60)
+    kept.reaches([*nodes(), frail], "scratch", seconds=180)
     yield kept
     if getattr(request.node, "failed", False):
         keep_logs(kept.namespace)
