@@ -4,7 +4,9 @@ import os
 import platform
 import struct
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -137,15 +139,22 @@ def as_root() -> None:
 
 
 @pytest.fixture
-def empty_root(tmp_path, binary) -> Path:
+def open_path() -> Iterator[Path]:
+    """Give an empty directory that every user reaches: pytest's own are inside one of mode 0700."""
+    with tempfile.TemporaryDirectory(prefix="kip-sleep-") as directory:
+        path = Path(directory)
+        path.chmod(0o755)
+        yield path
+
+
+@pytest.fixture
+def empty_root(open_path, binary) -> Path:
     """Make a root file system of nothing but the sleeper, as /bin/sleep and /bin/sh, and a volume /kip."""
-    root = tmp_path / "root"
+    root = open_path / "root"
     (root / "bin").mkdir(parents=True)
     (root / "kip").mkdir(mode=0o755)
     (root / "kip").chmod(0o777)
     (root / "bin/sleep").write_bytes(binary.read_bytes())
     (root / "bin/sleep").chmod(0o755)
     (root / "bin/sh").symlink_to("sleep")
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
     return root

@@ -38,12 +38,10 @@ def test_version_names_the_project_and_its_version(run):
     assert (result.returncode, result.stdout, result.stderr) == (0, f"kip sleep {version}\n", "")
 
 
-def test_it_sleeps_as_an_arbitrary_user(as_root, start, tmp_path, binary):
-    copy = tmp_path / "sleep"
+def test_it_sleeps_as_an_arbitrary_user(as_root, start, open_path, binary):
+    copy = open_path / "sleep"
     copy.write_bytes(binary.read_bytes())
     copy.chmod(0o755)
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
     sleeper = start("720h", executable=copy, cwd="/", **ARBITRARY)
 
     assert sleeper.end(signal.SIGTERM) == 0
