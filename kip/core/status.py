@@ -45,7 +45,7 @@ class Cell:
 
     `reason` and `message` are the kubelet's or the scheduler's; where the kubelet is not heard of the reason
     is NODE_NOT_READY or KUBELET_SILENT. `digest` is the image ID that the runtime gave ("" until the image is
-    there).
+    there); `since` when the container was started that pins it now (RFC 3339, "" while there is none).
     """
 
     node: str
@@ -55,6 +55,7 @@ class Cell:
     reason: str = ""
     message: str = ""
     digest: str = ""
+    since: str = ""
 
 
 Seen = dict[str, list[Cell]]
@@ -276,8 +277,10 @@ def _has_ended_well(found: Manifest) -> bool:
 def _cell_of(node: str, name: str, image: str, found: Manifest, *, is_next: bool) -> Cell:
     # One string for all nodes: of thousands each has its own copy otherwise.
     digest = sys.intern(str(found.get("imageID") or "").rpartition("://")[2])
-    if "running" in (found.get("state") or {}):
-        return Cell(node, name, image, State.CACHED, digest=digest)
+    state = found.get("state") or {}
+    if "running" in state:
+        since = sys.intern(state["running"].get("startedAt") or "")
+        return Cell(node, name, image, State.CACHED, digest=digest, since=since)
     reason, message = fault_of(found)
     if reason not in STARTING:
         return Cell(node, name, image, State.FAILED, reason, message, digest)
