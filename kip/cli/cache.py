@@ -1,18 +1,19 @@
 """Reading the cache for the commands that show it or wait for it."""
 
-from collections.abc import Iterator, Mapping
+from collections import ChainMap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from kip.cluster.api import DAEMONSETS, DEPLOYMENTS, NODES, PODS, Cluster, Selection
+from kip.cluster.api import DAEMONSETS, DEPLOYMENTS, NODES, Cluster, Selection
 from kip.config import sources
 from kip.config.images import CacheImage
 from kip.config.settings import Settings, read_settings
 from kip.core.status import Matrix, read_matrix
-from kip.core.waiting import Look, environment_of, merge_environment, not_yet_taken, selected_nodes
+from kip.core.waiting import Look, environment_of, not_yet_taken, selected_nodes
 from kip.errors import Forbidden, NotFound, SettingsError
-from kip.keeper.observing import read_configmap
+from kip.keeper.observing import read_configmap, read_raw_pods
 
 Manifest = dict[str, Any]
 
@@ -97,7 +98,8 @@ class Looker:
             return {}
         environment, whole = environment_of(deployment)
         configmaps = [read_configmap(self.cluster, self.namespace, each) for each in whole]
-        return merge_environment(environment, configmaps)
+        # A container's own variables win over those of the ConfigMaps it takes whole, of these the last.
+        return ChainMap(environment, *reversed(configmaps))
 
     def _matching_nodes(self) -> tuple[Manifest, ...] | None:
         if not self.selector:
@@ -114,15 +116,7 @@ class Looker:
 
 
 def _matrix(cluster: Cluster, found: Manifest) -> Matrix:
-    return read_matrix(found, _pods(cluster, found), now=datetime.now(UTC))
-
-
-def _pods(cluster: Cluster, found: Manifest) -> Iterator[Manifest]:
-    """Yield the pods page by page: of thousands only the cells are kept."""
-    labels = found["spec"]["selector"].get("matchLabels") or {}
-    selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-    for page in cluster.pages(Selection(PODS, found["metadata"]["namespace"], labels=selector)):
-        yield from page.items
+    return read_matrix(found, read_raw_pods(cluster, found), now=datetime.now(UTC))
 
 
 def _wanted_nodes(found: Manifest, matching: tuple[Manifest, ...], matrix: Matrix) -> frozenset[str]:

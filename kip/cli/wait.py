@@ -12,12 +12,12 @@ import click
 
 from kip.cli.cache import Looker
 from kip.cli.faults import faults
-from kip.cli.options import cluster_options, output_option
+from kip.cli.options import cluster_options, output_option, place_from, place_options
 from kip.cli.output import document, remark
 from kip.cli.waiter import End, Waiter, pauses
 from kip.cluster.client import connect
 from kip.config import sources
-from kip.config.partial import CachePlace, cache_place
+from kip.config.partial import CachePlace
 from kip.core.progress import Progress
 from kip.core.status import NODE_NOT_READY, Cell, Matrix, State, to_document
 from kip.core.waiting import Goal, Result, Verdict
@@ -46,8 +46,7 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
 
 
 @click.command("wait", epilog=EXAMPLES)
-@click.option("-n", "--namespace", default="", help="Default: NAMESPACE, else the pod's own.")
-@click.option("--daemonset", default="", help="The cache's name. Default: DAEMONSET_NAME.")
+@place_options
 @click.option(
     "--timeout",
     callback=_seconds,
@@ -100,8 +99,7 @@ def command(
     """
     configure(level="error", stream=sys.stderr)
     environment, pod_namespace = sources.from_environment(), sources.pod_namespace()
-    place = cache_place(environment, pod_namespace=pod_namespace)
-    place = CachePlace(namespace or place.namespace, daemonset or place.daemonset_name)
+    place = place_from(namespace, daemonset)
     cluster = connect(kubeconfig or sources.kubeconfig(), context)
     looker = Looker(cluster, place.namespace, place.daemonset_name, environment, pod_namespace, nodes)
     goal = Goal(images, min_percent, fail_fast=fail_fast, allow_none=allow_none)

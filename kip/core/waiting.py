@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -12,6 +12,7 @@ from kip.config.images import CacheImage
 from kip.config.references import parse_reference
 from kip.config.settings import Settings
 from kip.core.node_selection import is_selected, untolerated
+from kip.core.render import OPERATING_SYSTEM
 from kip.core.status import Cell, Matrix, State
 from kip.errors import KipError
 
@@ -40,10 +41,6 @@ _PASSING = re.compile(
     r"timeout|timed out|connection re(?:fused|set)|\b5\d\d\b|\b429\b|too many requests", re.IGNORECASE
 )
 """Words that make a pull worth its retry, whatever else is said."""
-
-
-OPERATING_SYSTEM = {"kubernetes.io/os": "linux"}
-"""What the cache's node selector has besides the setting's."""
 
 
 class Result(StrEnum):
@@ -242,11 +239,3 @@ def _on(entry: CacheImage, cells: Iterable[Cell]) -> int:
 
 def _lost(entry: CacheImage, cells: Iterable[Cell]) -> int:
     return sum(cell.name == entry.name and is_lasting(cell) for cell in cells)
-
-
-def merge_environment(environment: Mapping[str, str], configmaps: Iterable[Mapping[str, str]]) -> Manifest:
-    """Return what a container sees: its own variables win over those of the ConfigMaps it takes whole."""
-    found: dict[str, str] = {}
-    for configmap in configmaps:
-        found |= configmap
-    return found | dict(environment)

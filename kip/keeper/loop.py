@@ -11,6 +11,7 @@ from schedule import CancelJob, Scheduler
 
 from kip.cluster.api import CONFIGMAPS, DAEMONSETS, Selection
 from kip.cluster.backoff import backoff
+from kip.cluster.pacing import pause_after
 from kip.config.settings import Settings
 from kip.core.progress import Progress
 from kip.core.steps import Plan
@@ -27,11 +28,6 @@ TICK_SECONDS = 5.0
 
 LOOK_AGAIN_SECONDS = 1.0
 LOOK_AGAIN_AT_LEAST_SECONDS = 30.0
-SHARE_OF_TIME = 20.0
-"""The pause after a look is so many times as long as the look: a list of thousands of pods is dear."""
-
-LONGEST_SHARE_SECONDS = 120.0
-
 COUNTS = frozenset({"daemonset_changed"})
 """Mostly only counts in the status, which thousands of nodes change many times a second."""
 
@@ -209,7 +205,7 @@ class Loop:
 
     def _look_again(self, plan: Plan, duration: float) -> None:
         """Look again soon while something goes on; less often the longer it takes, and the dearer it is."""
-        now, share = self.clock(), min(duration * SHARE_OF_TIME, LONGEST_SHARE_SECONDS)
+        now, share = self.clock(), pause_after(duration)
         self._sated_until = 0.0
         if plan.pending != self._pending:
             self._pending, self._pending_since = plan.pending, now

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from kip.cluster.api import Cluster
+from kip.cluster.pacing import pause_after
 from kip.core.compare import differences
 from kip.core.progress import Progress
 from kip.core.rights import Rights
@@ -25,8 +26,7 @@ from kip.observe.metrics import Metrics
 Manifest = dict[str, Any]
 
 PAUSE_SECONDS = 5.0
-SHARE_OF_TIME = 20.0
-"""The pause after a survey is so many times as long as the survey, and no shorter than PAUSE_SECONDS."""
+"""The shortest pause after a survey."""
 
 WRITES = frozenset({Action.CREATE, Action.APPLY, Action.REPLACE})
 
@@ -63,7 +63,7 @@ class Survey:
             return None
         if now < self._not_before:
             return self._not_before - now
-        self._look(outcome, found)
+        self._look(found)
         self._seen = key
         return None if self._complete else self._not_before - self.clock()
 
@@ -75,12 +75,11 @@ class Survey:
     def _allowed(self, outcome: Outcome) -> bool:
         return self.rights(outcome.settings.namespace).allow("list", "pods")
 
-    def _look(self, outcome: Outcome, found: Manifest) -> None:
+    def _look(self, found: Manifest) -> None:
         started = self.clock()
         self._complete = False
         try:
-            pods = read_raw_pods(self.cluster, outcome.settings.namespace, found)
-            matrix = read_matrix(found, pods, now=self.now())
+            matrix = read_matrix(found, read_raw_pods(self.cluster, found), now=self.now())
         except KipError as error:
             self.metrics.surveyed(None)
             log.warning("survey_failed", error=str(error))
@@ -88,7 +87,7 @@ class Survey:
             self.metrics.surveyed(matrix)
             self._complete = matrix.complete
         self._made_at = self.clock()
-        self._not_before = self._made_at + max(PAUSE_SECONDS, (self._made_at - started) * SHARE_OF_TIME)
+        self._not_before = self._made_at + max(PAUSE_SECONDS, pause_after(self._made_at - started))
 
 
 @dataclass(slots=True)

@@ -106,10 +106,12 @@ def read_pods(
     return tuple(pods)
 
 
-def read_raw_pods(cluster: Cluster, namespace: str, daemonset: Manifest) -> Iterator[Manifest]:
+def read_raw_pods(cluster: Cluster, daemonset: Manifest) -> Iterator[Manifest]:
     """Yield the pods of one cache as they are, page by page."""
-    uid = daemonset["metadata"]["uid"]
-    for page in cluster.pages(Selection(PODS, namespace, labels=pod_labels())):
+    metadata, labels = daemonset["metadata"], daemonset["spec"]["selector"].get("matchLabels") or {}
+    selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    uid = metadata["uid"]
+    for page in cluster.pages(Selection(PODS, metadata["namespace"], labels=selector)):
         for pod in page.items:
             if any(owner.get("uid") == uid for owner in pod["metadata"].get("ownerReferences") or ()):
                 yield pod

@@ -8,7 +8,8 @@ from fakes import Clock, FakeCluster, deployment
 from samples import manifest, stored
 
 from kip.cli.cache import Looker
-from kip.cli.waiter import DEAREST_SECONDS, LONGEST_SECONDS, End, Waiter
+from kip.cli.waiter import LONGEST_SECONDS, End, Waiter
+from kip.cluster import pacing
 from kip.core.progress import Progress
 from kip.core.status import Cell, Matrix, State
 from kip.core.waiting import Goal, Look, Result
@@ -227,7 +228,7 @@ def test_dear_looks_are_far_apart():
     assert {least for least, _ in found.pauses[:-1]} == {20.0}
     found = Patience(seen(State.PULLING), cost=60.0)
     found.wait(600)
-    assert found.pauses[0] == (DEAREST_SECONDS, DEAREST_SECONDS)
+    assert found.pauses[0] == (pacing.LONGEST_SECONDS, pacing.LONGEST_SECONDS)
 
 
 def test_looks_at_a_cache_where_nothing_happens_become_rare():
