@@ -12,7 +12,7 @@ from schedule import CancelJob, Scheduler
 from kip.cluster.api import CONFIGMAPS, DAEMONSETS, Selection
 from kip.cluster.backoff import backoff
 from kip.cluster.pacing import pause_after
-from kip.config.settings import Settings
+from kip.config.settings import ReadyWhen, Settings
 from kip.core.progress import Progress
 from kip.core.steps import Plan
 from kip.errors import ApiError, Fault, KipError
@@ -140,6 +140,8 @@ class Loop:
             return
         self._failures, self._held_until = 0, 0.0
         self.health.reconcile_problem = self.health.standby = ""
+        waits = outcome.settings.ready_when is ReadyWhen.COMPLETE and outcome.lacking
+        self.health.cache_problem = f"READY_WHEN=complete, and {outcome.lacking}" if waits else ""
         self._refresh_at = outcome.refresh_at
         self._tell_refusal(outcome)
         self._report(outcome, report, started)
@@ -161,7 +163,8 @@ class Loop:
         if error := self.leadership.error:
             self._failed(error, report, started)
             return
-        self._failures, self._held_until, self.health.reconcile_problem = 0, 0.0, ""
+        self._failures, self._held_until = 0, 0.0
+        self.health.reconcile_problem = self.health.cache_problem = ""
         self.measures.stood_by()
         self.health.standby = f"standby: {self.leadership.holder or 'another keeper'} holds the lease"
 

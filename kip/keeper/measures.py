@@ -150,7 +150,7 @@ class Measures:
         progress = outcome.progress
         if progress and outcome.plan.steps:
             progress = replace(progress, current=False)  # it is of what was there before
-        complete = bool(progress and progress.complete and not outcome.plan.pending)
+        complete = not outcome.lacking
         self.metrics.counted(progress, complete=complete)
         if complete and self._changed_at is not None:
             self.metrics.completed(self.clock() - self._changed_at)

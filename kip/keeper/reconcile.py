@@ -60,6 +60,16 @@ class Outcome:
     repaired: bool = False
     left_out: int = 0
 
+    @property
+    def lacking(self) -> str:
+        """Return why the cache is not complete, in words; "" when it is."""
+        if self.plan.pending:
+            return self.plan.pending
+        if self.plan.steps or self.progress is None:
+            return "it has just been changed"
+        there = f"{self.progress.ready} of {self.progress.wanted} nodes"
+        return "" if self.progress.complete else f"{self.progress.state}, {there} are complete"
+
 
 @dataclass(slots=True)
 class Reconciler:
