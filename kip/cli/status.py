@@ -58,7 +58,8 @@ def command(
     cluster = connect(kubeconfig or sources.kubeconfig(), context)
     if watch:
         _show_live(cluster, place, by_node=by_node, wide=wide)
-    matrix = read_status(cluster, place.namespace, place.daemonset_name)
+    pulls = output != "table"
+    matrix = read_status(cluster, place.namespace, place.daemonset_name, pulls=pulls)
     if output in ("json", "yaml"):
         click.echo(document(to_document(matrix), output), nl=False)
     else:

@@ -11,15 +11,16 @@ from typing import Any
 import click
 
 from kip.cli.cache import Looker
-from kip.cli.faults import faults
 from kip.cli.options import cluster_options, output_option, place_from, place_options
 from kip.cli.output import document, remark
 from kip.cli.waiter import End, Waiter, pauses
 from kip.cluster.client import connect
 from kip.config import sources
 from kip.config.partial import CachePlace
+from kip.core.cell import NODE_NOT_READY, Cell, State
 from kip.core.progress import Progress
-from kip.core.status import NODE_NOT_READY, Cell, Matrix, State, to_document
+from kip.core.status import Matrix, to_document
+from kip.core.troubles import refusal_of, troubles_in
 from kip.core.waiting import Goal, Result, Verdict
 from kip.log import configure
 
@@ -173,7 +174,11 @@ def _said(end: End, place: CachePlace) -> Iterator[str]:
         return
     how = "Failed" if verdict.result is Result.FAILED else "Not reached"
     yield f"{how} after {end.seconds:.0f} s: {progress(verdict) or 'nothing is known'} ({name})."
-    yield from faults(verdict.missing)
+    refusal = refusal_of(end.matrix) if end.matrix else None
+    for trouble in (*troubles_in(verdict.missing), *filter(None, [refusal])):
+        yield trouble.line
+        if trouble.remedy:
+            yield f"  {trouble.remedy}"
     yield f"Next: {_next(verdict, end.matrix, place)}"
 
 

@@ -47,8 +47,8 @@ class Outcome:
     """What one reconcile did, and the cache as it was read before that.
 
     `settings` are those that were followed: not the newest when the API server refuses these (`refusal`).
-    `repaired`: the change brought back what somebody else had changed. `left_out` counts the images that the
-    API server refuses.
+    `repaired`: the change brought back what somebody else had changed. `left_out` says which images
+    the API server refuses.
     """
 
     plan: Plan
@@ -58,7 +58,7 @@ class Outcome:
     refresh_at: datetime | None = None
     refusal: SettingsError | None = None
     repaired: bool = False
-    left_out: int = 0
+    left_out: tuple[str, ...] = ()
 
     @property
     def lacking(self) -> str:
@@ -92,7 +92,7 @@ class Reconciler:
     _place: Place | None = None
     _accepted: Settings | None = None
     _net_refused: bool = False
-    _left_out: int = 0
+    _left_out: tuple[str, ...] = ()
     _validator: Validator = field(init=False)
     _waits: Waits = field(init=False)
     _fights: Fights = field(init=False)
@@ -192,7 +192,11 @@ class Reconciler:
         caches = [*filter(None, [found]), *observed.others]
         cached = frozenset[str]().union(*map(images_of, caches))
         accepted, cache = self._validator.accept(settings, rendered, cached)
-        self._left_out = len(settings.images) - len(accepted.images)
+        self._left_out = tuple(
+            f"image {entry} is refused by the API server"
+            for entry in settings.images
+            if entry not in accepted.images
+        )
         if not limits_pulls(accepted.max_surge):
             return Wanted(cache)
         holder = self._validator.target(holder_of(cache.manifest, adopts=found is None))

@@ -25,11 +25,11 @@ class Health:
     ticked: float
     settings_problem: str = "not read yet"
     reconcile_problem: str = "not done yet"
-    cache_problem: str = ""
-    """Only for READY_WHEN=complete; else an image that is not there yet is no fault of the keeper."""
-
     standby: str = ""
     """Why there is nothing to reconcile: another keeper does it. That is no fault, and a rollout goes on."""
+
+    cache_problem: str = ""
+    """Only for READY_WHEN=complete; else an image that is not there yet is no fault of the keeper."""
 
     def tick(self) -> None:
         """Say that the loop goes round."""

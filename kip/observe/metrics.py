@@ -12,8 +12,9 @@ from prometheus_client import (
 )
 
 from kip import __version__
+from kip.core.cell import State
 from kip.core.progress import Progress
-from kip.core.status import Matrix, State
+from kip.core.status import Matrix
 from kip.observe import metric_table as table
 from kip.observe.metric_table import Description, Kind
 

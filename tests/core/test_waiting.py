@@ -4,8 +4,10 @@ import pytest
 from samples import manifest, settings, stored
 
 from kip.config.images import CacheImage
+from kip.core.cell import Cell, State
+from kip.core.node_selection import selected_nodes
 from kip.core.progress import Progress
-from kip.core.status import Cell, Matrix, State
+from kip.core.status import Matrix
 from kip.core.waiting import (
     Goal,
     Look,
@@ -15,7 +17,6 @@ from kip.core.waiting import (
     is_lasting,
     judge,
     not_yet_taken,
-    selected_nodes,
 )
 
 TOOLS = CacheImage("tools", "registry.example/tools:1.4.2")

@@ -3,8 +3,9 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from kip.core.cell import Cell, State
 from kip.core.progress import Progress
-from kip.core.status import Cell, Matrix, State
+from kip.core.status import Matrix
 from kip.observe.metrics import Metrics
 
 

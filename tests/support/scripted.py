@@ -10,11 +10,13 @@ from structlog.testing import capture_logs
 
 from kip.cluster.api import Selection
 from kip.errors import ServerError
+from kip.keeper.events import Events
 from kip.keeper.lease import Leadership
 from kip.keeper.live_settings import LiveSettings
 from kip.keeper.loop import Loop
 from kip.keeper.measures import Measures, Survey
 from kip.keeper.reconcile import Reconciler
+from kip.keeper.telling import Telling
 from kip.observe.health import Health
 from kip.observe.metrics import Metrics
 
@@ -77,7 +79,11 @@ def loop(cluster: FakeCluster, *script: tuple[str, ...], **environment: str) -> 
 
 def measures(cluster: FakeCluster, reconciler: Reconciler, now, clock: Clock) -> Measures:
     metrics = Metrics()
-    return Measures(metrics, Survey(metrics, cluster, reconciler.rights, now, clock), now, clock)
+    telling = Telling(
+        Events(cluster, reconciler.rights, clock, "me"), lambda _: None, lambda: None, now, clock
+    )
+    survey = Survey(metrics, telling, cluster, reconciler.rights, now, clock)
+    return Measures(metrics, survey, telling, now, clock)
 
 
 def other(cluster: FakeCluster) -> Leadership:
