@@ -9,10 +9,11 @@ from random import Random
 import structlog
 from schedule import CancelJob, Scheduler
 
-from kip.cluster.api import CONFIGMAPS, DAEMONSETS, Selection
+from kip.cluster.api import CONFIGMAPS, DAEMONSETS, EVENTS, Selection
 from kip.cluster.backoff import backoff
 from kip.cluster.pacing import pause_after
 from kip.config.settings import ReadyWhen, Settings
+from kip.core.kubernetes_events import PULLS
 from kip.core.progress import Progress
 from kip.core.steps import Plan
 from kip.errors import ApiError, Fault, KipError
@@ -177,6 +178,10 @@ class Loop:
             rights = self.reconciler.rights(settings.namespace)
             everything = rights.allow("watch", "daemonsets", group="apps")
             yield Selection(DAEMONSETS, settings.namespace, "" if everything else settings.daemonset_name)
+            # Only the one that acts counts pulls, and only where somebody can ask for them.
+            tells = settings.http_address and self.leadership.holding
+            if tells and all(rights.allow(verb, "events") for verb in ("list", "watch")):
+                yield Selection(EVENTS, settings.namespace, fields=PULLS)
 
     def _schedule(self, settings: Settings) -> None:
         """Set the backstop: a look at everything each interval, in case a watch missed something."""

@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 import structlog
 
 from kip import __version__
-from kip.cluster.api import DAEMONSETS, DEPLOYMENTS, Cluster
+from kip.cluster.api import DAEMONSETS, DEPLOYMENTS, EVENTS, Cluster
 from kip.config.settings import Settings
+from kip.core.kubernetes_events import read_pull
 from kip.core.ownership import stranger
 from kip.errors import KipError
 from kip.keeper.events import Events
@@ -83,12 +84,13 @@ def run(
     )
     served = bool(http_address)
     survey = Survey(metrics, telling, cluster, reconciler.rights, _now, time.monotonic, served=served)
+    hearers = {EVENTS: lambda event: _count_pull(event, settings.in_force, metrics)}
     loop = Loop(
         settings=settings,
         reconciler=reconciler,
         leadership=leadership,
         triggers=triggers,
-        watches=Watches(cluster, triggers, time.monotonic, random, metrics.watch_restarted),
+        watches=Watches(cluster, triggers, time.monotonic, random, metrics.watch_restarted, hearers),
         health=health,
         measures=Measures(metrics, survey, telling, _now, time.monotonic),
         now=_now,
@@ -160,6 +162,12 @@ def _home(cluster: Cluster, environment: Mapping[str, str], namespace: str) -> M
         return cluster.get(DEPLOYMENTS, namespace, name) if name and namespace else None
     except KipError:
         return None
+
+
+def _count_pull(event: Manifest, settings: Settings | None, metrics: Metrics) -> None:
+    pull = read_pull(event, settings.daemonset_name) if settings else None
+    if pull:
+        metrics.pulled(pull.container, pull.seconds, pull.size)
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
