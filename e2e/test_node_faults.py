@@ -271,6 +271,7 @@ def test_a_deletion_that_waits_for_a_node_that_died_is_not_waited_for(cache, fra
         kubectl("-n", cache.namespace, "delete", "daemonset", CACHE, "--cascade=foreground", "--wait=false")
         eventually(lambda: uid_of(cache.namespace) not in {"", before}, "a new cache", seconds=90)
         cache.reaches(nodes(), "scratch")
+    cache.reaches([frail], "scratch")
 
 
 def uid_of(namespace: str) -> str:
