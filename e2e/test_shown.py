@@ -187,7 +187,7 @@ def test_a_container_without_memory_is_seen_everywhere_and_so_is_its_cure(namesp
     images = {"good": fresh_image(), "bad": fresh_image()}
     limits = {"CACHING_MEMORY_REQUEST": "1Ki", "CACHING_MEMORY_LIMIT": "1Ki"}
     write_list(namespace, images, **limits)
-    sees(shown, "OOM", "Raise CACHING_MEMORY_LIMIT")
+    sees(shown, "memory", "Raise CACHING_MEMORY_LIMIT")
     code, out = wait(namespace, "--fail-fast", "--timeout", "120s")
     assert (code, "Raise CACHING_MEMORY_LIMIT" in out) == (3, True)
 
