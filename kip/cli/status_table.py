@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kip.cli.faults import faults
 from kip.core.status import Cell, Matrix, State
+from kip.core.verdict import verdict
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -48,18 +49,6 @@ def picture(matrix: Matrix, *, by_node: bool, wide: bool) -> "Group":
     table = _nodes(matrix, wide=wide) if by_node else _images(matrix, wide=wide)
     lines = [Text(line, style="red") for line in faults(matrix.cells)]
     return Group(table, *lines, Text(verdict(matrix)))
-
-
-def verdict(matrix: Matrix) -> str:
-    """Say in a line whether all is there, or how much."""
-    place = f"DaemonSet {matrix.namespace}/{matrix.daemonset}"
-    images, wanted = len(matrix.counts()), matrix.progress.wanted
-    if matrix.complete:
-        return f"Complete: {images} images on {wanted} nodes ({place})."
-    if matrix.progress.state == "no matching nodes":
-        return f"No node matches: check NODE_SELECTOR, AFFINITY and TOLERATIONS ({place})."
-    cached = sum(cell.state is State.CACHED for cell in matrix.cells)
-    return f"Not complete: {cached} of {images * wanted} images on {wanted} nodes are there ({place})."
 
 
 def _images(matrix: Matrix, *, wide: bool) -> "Table":

@@ -1,7 +1,7 @@
 """Which image is on which node: the matrix, from the cache pods as the kubelets report them."""
 
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -81,10 +81,10 @@ class Matrix:
 
     def counts(self) -> dict[tuple[str, str], Counter[State]]:
         """Return for each (name, image), in the order of the list, how many nodes are in which state."""
-        counts: dict[tuple[str, str], Counter[State]] = {}
+        counts: defaultdict[tuple[str, str], Counter[State]] = defaultdict(Counter)
         for cell in self.cells:
-            counts.setdefault((cell.name, cell.image), Counter())[cell.state] += 1
-        return counts
+            counts[cell.name, cell.image][cell.state] += 1
+        return dict(counts)
 
 
 def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime | None = None) -> Matrix:

@@ -1,0 +1,172 @@
+"""The matrix as the page reads it: small for thousands of nodes, as most of them are alike.
+
+    {
+      "cache": "namespace/daemonset", "generation": 3,
+      "state": "failing", "verdict": "Not complete: ...", "wanted": 5000,
+      "states": ["cached", ...],
+      "images": [{"name": ..., "image": ..., "counts": [number for each state],
+                  "kinds": [[state, fault, message, digest], ...]}],
+      "rows": [[kind of the first image, kind of the second, ...], ...],
+      "nodes": [name, ...], "row": [row of the first node, ...], "since": [time of the first node, ...],
+      "faults": [{"image": ..., "reason": ..., "state": ..., "nodes": 12, "remedy": ...,
+                  "messages": [[message, nodes], ...]}]
+    }
+
+States, faults, images, kinds and rows are told by their place in these lists; a fault of -1 is none. Nodes on
+which everything is alike share a row, cells of an image that are alike a kind. The image of a fault is null
+where it is the node's: where every image of a node has the same reason.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from kip.core.remedies import remedy
+from kip.core.status import Cell, Matrix, State
+from kip.core.verdict import verdict
+
+Document = dict[str, Any]
+
+MESSAGE_LENGTH = 600
+MESSAGES_TOLD = 500
+"""So many different messages are told: each of thousands may name another port of its own."""
+
+MESSAGES_OF_FAULT = 5
+
+STATES = tuple(State)
+SEVERITY = (State.FAILED, State.ABSENT, State.WAITING, State.PULLING, State.CACHED)
+UNKNOWN = -1
+"""A kind or a fault that there is not."""
+
+_PASSWORD = re.compile(r"//[^/@\s]+@")
+
+Fault = tuple[int | None, str]
+"""The image by its place in the list, None for all of a node, and the reason."""
+
+Kind = tuple[State, Fault | None, str, str]
+
+
+def page_document(matrix: Matrix) -> Document:
+    """Return the matrix as plain values for the page."""
+    counts = matrix.counts()
+    table = _Table({image: place for place, image in enumerate(counts)})
+    by_node = _by_node(matrix)
+    row_of = [table.add(by_node[node]) for node in matrix.nodes]
+    kinds = [tuple(found) for found in table.kinds]
+    faults = _faults(table.rows, kinds, Counter(row_of))
+    number_of = {fault: number for number, (fault, _) in enumerate(faults)}
+    return {
+        "cache": f"{matrix.namespace}/{matrix.daemonset}",
+        "generation": matrix.generation,
+        "state": _state(matrix, faulty=bool(faults)),
+        "verdict": verdict(matrix),
+        "wanted": matrix.progress.wanted,
+        "states": [state.value for state in STATES],
+        "images": [
+            {
+                "name": name,
+                "image": image,
+                "counts": [count[state] for state in STATES],
+                "kinds": [_told(kind, number_of) for kind in found],
+            }
+            for ((name, image), count), found in zip(counts.items(), kinds, strict=True)
+        ],
+        "rows": [list(row) for row in table.rows],
+        "nodes": list(matrix.nodes),
+        "row": row_of,
+        "since": [max((cell.since for cell in by_node[node]), default="") for node in matrix.nodes],
+        "faults": [told for _, told in faults],
+    }
+
+
+def shown(text: str) -> str:
+    """Return a text as the page may show it: without the password of an address, and not endless."""
+    text = _PASSWORD.sub("//…@", text)
+    return text if len(text) <= MESSAGE_LENGTH else f"{text[:MESSAGE_LENGTH]}…"
+
+
+@dataclass(slots=True)
+class _Table:
+    """The kinds of cells and the rows met so far, each with its number."""
+
+    places: dict[tuple[str, str], int]
+    rows: dict[tuple[int, ...], int] = field(default_factory=dict)
+    kinds: list[dict[Kind, int]] = field(init=False)
+    _messages: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.kinds = [{} for _ in self.places]
+
+    def add(self, cells: list[Cell]) -> int:
+        """Return the row of a node."""
+        of_node = len(cells) > 1 and len({cell.reason for cell in cells}) == 1
+        row = [UNKNOWN] * len(self.kinds)
+        for cell in cells:
+            place = self.places[cell.name, cell.image]
+            fault = (None if of_node else place, cell.reason) if cell.reason else None
+            kind = (cell.state, fault, self._message(cell.message), cell.digest)
+            row[place] = self.kinds[place].setdefault(kind, len(self.kinds[place]))
+        return self.rows.setdefault(tuple(row), len(self.rows))
+
+    def _message(self, message: str) -> str:
+        found = self._messages.get(message)
+        if found is None:
+            if len(self._messages) >= MESSAGES_TOLD:
+                return ""
+            found = self._messages[message] = shown(message)
+        return found
+
+
+def _by_node(matrix: Matrix) -> dict[str, list[Cell]]:
+    found: dict[str, list[Cell]] = {node: [] for node in matrix.nodes}
+    for cell in matrix.cells:
+        found[cell.node].append(cell)
+    return found
+
+
+def _state(matrix: Matrix, *, faulty: bool) -> str:
+    """Return `complete`, `failing`, `counting`, `no matching nodes` or `filling`."""
+    if matrix.complete:
+        return "complete"
+    if faulty:
+        return "failing"
+    return "filling" if matrix.progress.state == "complete" else matrix.progress.state
+
+
+def _told(kind: Kind, number_of: dict[Fault, int]) -> list[Any]:
+    state, fault, message, digest = kind
+    return [STATES.index(state), number_of[fault] if fault else UNKNOWN, message, digest]
+
+
+def _faults(
+    rows: dict[tuple[int, ...], int], kinds: list[tuple[Kind, ...]], nodes: Counter[int]
+) -> list[tuple[Fault, Document]]:
+    """Return each fault with what is told of it: the worst state first, then the most nodes."""
+    messages: dict[Fault, Counter[str]] = {}
+    states: dict[Fault, set[State]] = {}
+    nodes_of: Counter[Fault] = Counter()
+    for row, number in rows.items():
+        found = [kinds[place][kind] for place, kind in enumerate(row) if kind != UNKNOWN]
+        told = {(fault, message) for _, fault, message, _ in found if fault}
+        nodes_of.update({fault: nodes[number] for fault in {fault for fault, _ in told}})
+        for fault, message in told:
+            messages.setdefault(fault, Counter())[message] += nodes[number]
+        for state, fault, _, _ in found:
+            if fault:
+                states.setdefault(fault, set()).add(state)
+    faults = []
+    for fault, count in nodes_of.items():
+        image, reason = fault
+        said = messages[fault].most_common(MESSAGES_OF_FAULT)
+        worst = min(states[fault], key=SEVERITY.index)
+        told = {
+            "image": image,
+            "reason": reason,
+            "state": STATES.index(worst),
+            "nodes": count,
+            "messages": [list(item) for item in said],
+            "remedy": remedy(reason, said[0][0]),
+        }
+        faults.append((fault, told))
+    return sorted(faults, key=lambda item: (SEVERITY.index(STATES[item[1]["state"]]), -item[1]["nodes"]))
