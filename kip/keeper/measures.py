@@ -1,4 +1,4 @@
-"""What a keeper tells of itself in metrics, and the survey of its images, which one look does not give.
+"""What a keeper tells of itself in metrics, and the survey of its images for metrics and page.
 
 A survey lists all cache pods, so it is made only when it may have news, and not more often than it is cheap.
 """
@@ -20,6 +20,7 @@ from kip.errors import Fault, KipError, SettingsError
 from kip.keeper.live_settings import LiveSettings
 from kip.keeper.observing import read_raw_pods
 from kip.keeper.reconcile import Outcome
+from kip.observe.board import Board
 from kip.observe.metrics import Metrics
 
 Manifest = dict[str, Any]
@@ -35,9 +36,10 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Survey:
-    """Counts in which state the images are. Without `served` nobody would see it, and none is made."""
+    """Sees in which state the images are. Without `served` nobody would see it, and none is made."""
 
     metrics: Metrics
+    board: Board
     cluster: Cluster
     rights: Callable[[str], Rights]
     now: Callable[[], datetime]
@@ -51,10 +53,10 @@ class Survey:
     def after(self, outcome: Outcome) -> float | None:
         """Look at the cache pods if that is worth it; return in how many seconds it should be tried again."""
         found = outcome.daemonset
-        if found is None or not self.served or not self._allowed(outcome):
-            self.forget()
+        if why := self._hindrance(outcome):
+            self.forget(why)
             return None
-        if outcome.plan.steps:
+        if found is None or outcome.plan.steps:
             return None  # the loop looks again at once
         now = self.clock()
         key = found["metadata"]["uid"], found["metadata"].get("generation", 0), outcome.progress
@@ -67,13 +69,21 @@ class Survey:
         self._seen = key
         return None if self._complete else self._not_before - self.clock()
 
-    def forget(self) -> None:
-        """Say that nothing is known: another keeper may know, or nobody."""
+    def forget(self, why: str) -> None:
+        """Say that nothing is known, and why: another keeper may know, or nobody."""
         self._seen = None
         self.metrics.surveyed(None)
+        self.board.hide(why)
 
-    def _allowed(self, outcome: Outcome) -> bool:
-        return self.rights(outcome.settings.namespace).allow("list", "pods")
+    def _hindrance(self, outcome: Outcome) -> str:
+        if not self.served:
+            return "nothing is served"
+        if outcome.daemonset is None:
+            return "there is no cache yet"
+        namespace = outcome.settings.namespace
+        if self.rights(namespace).allow("list", "pods"):
+            return ""
+        return f"the keeper may not list pods: grant get and list on pods in namespace {namespace}"
 
     def _look(self, outcome: Outcome, found: Manifest) -> None:
         started = self.clock()
@@ -83,9 +93,11 @@ class Survey:
             matrix = read_matrix(found, pods, now=self.now())
         except KipError as error:
             self.metrics.surveyed(None)
+            self.board.hide(f"the cache pods cannot be listed: {error}")
             log.warning("survey_failed", error=str(error))
         else:
             self.metrics.surveyed(matrix)
+            self.board.show(matrix)
             self._complete = matrix.complete
         self._made_at = self.clock()
         self._not_before = self._made_at + max(PAUSE_SECONDS, (self._made_at - started) * SHARE_OF_TIME)
@@ -114,7 +126,7 @@ class Measures:
         self._changed_at = None
         self.metrics.leads(leader=False)
         self.metrics.counted(None, complete=False)
-        self.survey.forget()
+        self.survey.forget("another keeper holds the lease; its page shows the images")
 
     def failed(self, error: KipError, seconds: float) -> None:
         """Tell of a reconcile that failed."""

@@ -23,6 +23,7 @@ from kip.keeper.observing import observe, read_deployment
 from kip.keeper.reconcile import Reconciler
 from kip.keeper.refreshing import Refresher, ask_registries
 from kip.keeper.triggers import Triggers, Watches
+from kip.observe.board import Board
 from kip.observe.health import Health
 from kip.observe.http import serve
 from kip.observe.metrics import Metrics
@@ -70,7 +71,10 @@ def run(
     me = identity(environment)
     reconciler = Reconciler(cluster, _now, time.monotonic, refresher, pod_namespace, me)
     leadership = Leadership(cluster, me, reconciler.rights, _now, time.monotonic)
-    survey = Survey(metrics, cluster, reconciler.rights, _now, time.monotonic, served=bool(http_address))
+    board = Board(time.monotonic, health.problems)
+    survey = Survey(
+        metrics, board, cluster, reconciler.rights, _now, time.monotonic, served=bool(http_address)
+    )
     loop = Loop(
         settings=settings,
         reconciler=reconciler,
@@ -88,7 +92,7 @@ def run(
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
             signal.signal(number, _stop)
         if http_address:
-            serve(http_address, health, metrics)
+            serve(http_address, health, metrics, board)
         loop.run()
     except Stop as stop:
         signal.setitimer(signal.ITIMER_REAL, 0)

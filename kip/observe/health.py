@@ -46,3 +46,8 @@ class Health:
             Check("settings", self.settings_problem),
             Check("reconcile", self.reconcile_problem, note=self.standby),
         )
+
+    def problems(self) -> dict[str, str]:
+        """Return by name the problems of the checks that fail."""
+        checks = (*self.live(), *self.ready())
+        return {check.name: check.problem for check in checks if check.problem}
