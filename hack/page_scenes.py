@@ -16,7 +16,7 @@ from kip.core.progress import Progress
 from kip.core.status import Cell, Matrix, State
 from kip.observe.board import Board
 from kip.observe.health import Health
-from kip.observe.http import application, serve_on
+from kip.observe.http import application, end, serve_on
 from kip.observe.metrics import Metrics
 
 START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
@@ -26,20 +26,26 @@ Fault = tuple[State, str, str]
 NOT_FOUND = (
     State.FAILED,
     "ImagePullBackOff",
-    'Back-off pulling image "{image}": ErrImagePull: rpc error: code = NotFound desc = failed to pull and unpack '
-    'image "{image}": failed to resolve reference "{image}": {image}: not found',
+    (
+        'Back-off pulling image "{image}": ErrImagePull: rpc error: code = NotFound desc = failed to pull and '
+        'unpack image "{image}": failed to resolve reference "{image}": {image}: not found'
+    ),
 )
 TIMEOUT = (
     State.FAILED,
     "ErrImagePull",
-    'rpc error: code = Unknown desc = failed to resolve reference "{image}": failed to do request: Head '
-    '"https://registry.example/v2/": dial tcp 10.4.{number}.7:3{number:04}->10.0.0.9:443: i/o timeout',
+    (
+        'rpc error: code = Unknown desc = failed to resolve reference "{image}": failed to do request: Head '
+        '"https://registry.example/v2/": dial tcp 10.4.0.7:{port}->10.0.0.9:443: i/o timeout'
+    ),
 )
 NO_ROOM = (
     State.ABSENT,
     "Unschedulable",
-    "0/5000 nodes are available: 1 Insufficient memory, 4999 node(s) didn't satisfy plugin(s) [NodeAffinity]. "
-    "no new claims to deallocate, preemption: 0/5000 nodes are available.",
+    (
+        "0/5000 nodes are available: 1 Insufficient memory, 4999 node(s) didn't satisfy plugin(s) "
+        "[NodeAffinity]. no new claims to deallocate, preemption: 0/5000 nodes are available."
+    ),
 )
 LOST = (State.WAITING, "NodeNotReady", "the node is not heard of; its last word on this image: cached")
 PULLS = (State.PULLING, "", "")
@@ -53,24 +59,33 @@ def make_matrix(
 ) -> Matrix:
     """Return a matrix in which everything is cached but where `fault` (of the places) says otherwise."""
     names = [f"node{number:04}" for number in range(nodes)] if isinstance(nodes, int) else nodes
-    listed = (
-        {f"image-{number:02}": f"{REGISTRY}/team/image-{number:02}:1.{number}" for number in range(images)}
-        if isinstance(images, int)
-        else images
-    )
-    cells = []
+    listed = many_images(images) if isinstance(images, int) else images
+    cells, ill = [], set()
     for place, (name, image) in enumerate(listed.items()):
         digest = f"{image.rpartition(':')[0]}@sha256:{place + 10:064x}"
         for number, node in enumerate(names):
-            state, reason, message = fault(number, place) or (State.CACHED, "", "")
-            message = message.replace("{image}", image).replace("{number}", str(number % 250))
-            message = message.replace("{number:04}", f"{number % 10_000:04}")
-            there = state is State.CACHED
-            since = (START + timedelta(seconds=number)).isoformat() if there else ""
-            cells.append(Cell(node, name, image, state, reason, message, digest if there else "", since))
-    ready = sum(all(fault(number, place) is None for place in range(len(listed))) for number in range(len(names)))
-    progress = Progress(len(names), len(names), ready, current=True)
-    return Matrix("k8s-image-puller", "kubernetes-image-puller", 7, progress, tuple(sorted(names)), tuple(cells))  # fmt: skip
+            if found := fault(number, place):
+                state, reason, message = found
+                message = message.replace("{image}", image).replace("{port}", str(30_000 + number))
+                cells.append(Cell(node, name, image, state, reason, message))
+                ill.add(number)
+            else:
+                since = (START + timedelta(seconds=number)).isoformat()
+                cells.append(Cell(node, name, image, State.CACHED, digest=digest, since=since))
+    return Matrix(
+        namespace="k8s-image-puller",
+        daemonset="kubernetes-image-puller",
+        generation=7,
+        progress=Progress(len(names), len(names), len(names) - len(ill), current=True),
+        nodes=tuple(sorted(names)),
+        cells=tuple(cells),
+    )
+
+
+def many_images(count: int) -> dict[str, str]:
+    """Return a list of so many images."""
+    names = [f"image-{number:02}" for number in range(count)]
+    return {name: f"{REGISTRY}/team/{name}:1.{number}" for number, name in enumerate(names)}
 
 
 IMAGES = {
@@ -102,30 +117,32 @@ def complete() -> Matrix:
 
 def thousands(nodes: int = 5000, images: int = 30) -> Matrix:
     """Return many nodes with troubles of many kinds, as large clusters have them."""
+    last = images - 1
 
     def fault(node: int, image: int) -> Fault | None:
-        if node % 611 == 5:
+        if node % 611 == 0:
             return LOST
-        if node % 419 == 3:
+        if node % 419 == 1:
             return NO_ROOM
-        if node % 47 == 0 and image == 3 % images:
+        if node % 47 == 1 and image == last // 2:
             return TIMEOUT
-        if image == images - 1 and node >= nodes - 80:
+        if node >= nodes - 80 and image == last:
             return NOT_FOUND
-        if node % 9 == 1 and image > node % 31:
-            return PULLS if image == node % 31 + 1 else WAITS
+        there = node % 31
+        if node % 9 == 1 and image > there:
+            return PULLS if image == there + 1 else WAITS
         return None
 
-    return make_matrix([f"ip-10-4-{n // 250}-{n % 250}.eu-1.compute.internal" for n in range(nodes)], images, fault)  # fmt: skip
+    names = [f"ip-10-4-{number // 250}-{number % 250}.eu-1.compute.internal" for number in range(nodes)]
+    return make_matrix(names, images, fault)
 
 
 def history() -> Iterator[Notice]:
     """Give what happened lately."""
-    yield Notice(START, "CacheComplete", "6 images are on 3 nodes.")
-    yield Notice(START + timedelta(minutes=42), "SettingsChanged", "IMAGES: java was added.")
-    yield Notice(
-        START + timedelta(minutes=43), "ImageFailed", "java is not on 3 nodes: ImagePullBackOff.", warning=True
-    )  # fmt: skip
+    yield Notice(START, "CacheComplete", "5 images are on 3 nodes.")
+    yield Notice(START + timedelta(minutes=42), "CacheChanged", "Image java was added.")
+    failed = "java is not on 3 nodes: ImagePullBackOff: not found."
+    yield Notice(START + timedelta(minutes=43), "ImageFailed", failed, warning=True)
 
 
 def healthy() -> Health:
@@ -136,9 +153,9 @@ def healthy() -> Health:
 @contextmanager
 def served(board: Board, health: Health | None = None, port: int = 0) -> Iterator[str]:
     """Serve a board as a keeper does; give the address."""
-    with socket.create_server(("127.0.0.1", port)) as listening:
-        server = serve_on(listening, application(health or healthy(), Metrics(), board))
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
-        finally:
-            server.trigger.pull_trigger(server.close)  # in its own thread, which may be polling just now
+    listening = socket.create_server(("127.0.0.1", port))
+    server = serve_on(listening, application(health or healthy(), Metrics(), board))
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+    finally:
+        end(server)

@@ -18,7 +18,7 @@ where it is the node's: where every image of a node has the same reason.
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,30 +143,31 @@ def _faults(
     rows: dict[tuple[int, ...], int], kinds: list[tuple[Kind, ...]], nodes: Counter[int]
 ) -> list[tuple[Fault, Document]]:
     """Return each fault with what is told of it: the worst state first, then the most nodes."""
-    messages: dict[Fault, Counter[str]] = {}
-    states: dict[Fault, set[State]] = {}
+    messages: defaultdict[Fault, Counter[str]] = defaultdict(Counter)
+    worst: dict[Fault, State] = {}
     nodes_of: Counter[Fault] = Counter()
     for row, number in rows.items():
-        found = [kinds[place][kind] for place, kind in enumerate(row) if kind != UNKNOWN]
-        told = {(fault, message) for _, fault, message, _ in found if fault}
-        nodes_of.update({fault: nodes[number] for fault in {fault for fault, _ in told}})
-        for fault, message in told:
-            messages.setdefault(fault, Counter())[message] += nodes[number]
-        for state, fault, _, _ in found:
+        faulty = [kinds[place][kind] for place, kind in enumerate(row) if kind != UNKNOWN]
+        said = set()
+        for state, fault, message, _ in faulty:
             if fault:
-                states.setdefault(fault, set()).add(state)
-    faults = []
-    for fault, count in nodes_of.items():
-        image, reason = fault
-        said = messages[fault].most_common(MESSAGES_OF_FAULT)
-        worst = min(states[fault], key=SEVERITY.index)
-        told = {
-            "image": image,
-            "reason": reason,
-            "state": STATES.index(worst),
-            "nodes": count,
-            "messages": [list(item) for item in said],
-            "remedy": remedy(reason, said[0][0]),
-        }
-        faults.append((fault, told))
-    return sorted(faults, key=lambda item: (SEVERITY.index(STATES[item[1]["state"]]), -item[1]["nodes"]))
+                said.add((fault, message))
+                worst[fault] = min(state, worst.get(fault, state), key=SEVERITY.index)
+        nodes_of.update(dict.fromkeys({fault for fault, _ in said}, nodes[number]))
+        for fault, message in said:
+            messages[fault][message] += nodes[number]
+    order = sorted(nodes_of, key=lambda fault: (SEVERITY.index(worst[fault]), -nodes_of[fault]))
+    return [(fault, _fault(fault, worst[fault], nodes_of[fault], messages[fault])) for fault in order]
+
+
+def _fault(fault: Fault, state: State, nodes: int, messages: Counter[str]) -> Document:
+    image, reason = fault
+    said = messages.most_common(MESSAGES_OF_FAULT)
+    return {
+        "image": image,
+        "reason": reason,
+        "state": STATES.index(state),
+        "nodes": nodes,
+        "messages": [list(item) for item in said],
+        "remedy": remedy(reason, said[0][0]),
+    }

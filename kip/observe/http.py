@@ -1,11 +1,13 @@
-"""Over HTTP: the probes /livez and /readyz, each check by name with its reason, /metrics, and the status page.
+"""Over HTTP: the probes /livez and /readyz, each check with its reason, /metrics, and the status page.
 
 Nothing can be changed over it: other methods than GET and HEAD are refused.
 """
 
+import logging
 import socket
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import waitress
@@ -36,9 +38,17 @@ def serve(address: str, health: Health, metrics: Metrics, board: Board) -> Any:
 
 def serve_on(listening: socket.socket, answer: Application) -> Any:
     """Serve an application in a thread of its own; return the server."""
+    # A browser asks for several files at once, which is no news.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     server = waitress.create_server(answer, sockets=[listening], threads=1, ident=None)
     threading.Thread(target=server.run, name="http", daemon=True).start()
     return server
+
+
+def end(server: Any) -> None:
+    """End a server in its own thread, which may be polling just now."""
+    with suppress(OSError):  # so quickly that what woke it is closed already
+        server.trigger.pull_trigger(server.close)
 
 
 def _listen(address: str) -> socket.socket:

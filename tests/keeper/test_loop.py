@@ -19,6 +19,7 @@ from kip.keeper.live_settings import LiveSettings
 from kip.keeper.loop import Loop
 from kip.keeper.measures import Measures, Survey
 from kip.keeper.reconcile import Reconciler
+from kip.observe.board import Board
 from kip.observe.health import Health
 from kip.observe.metrics import Metrics
 
@@ -81,7 +82,9 @@ def loop(cluster: FakeCluster, *script: tuple[str, ...], **environment: str) -> 
 
 def measures(cluster: FakeCluster, reconciler: Reconciler, now, clock: Clock) -> Measures:
     metrics = Metrics()
-    return Measures(metrics, Survey(metrics, cluster, reconciler.rights, now, clock), now, clock)
+    return Measures(
+        metrics, Survey(metrics, Board(clock), cluster, reconciler.rights, now, clock), now, clock
+    )
 
 
 def other(cluster: FakeCluster) -> Leadership:

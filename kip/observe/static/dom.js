@@ -60,7 +60,7 @@ export const many = (count, what) => `${number(count)} ${what}${count === 1 ? ""
 
 /** Names in a list, the first ones only until all are asked for. */
 export function nameList(names, most = 60) {
-  const list = make("ul", { className: "names name" });
+  const list = make("ul", { className: "names name", tabIndex: 0, "aria-label": "Nodes" });
   const add = (some) => list.append(...some.map((name) => make("li", {}, name)));
   add(names.slice(0, most));
   if (names.length > most) {
@@ -68,7 +68,6 @@ export function nameList(names, most = 60) {
     all.addEventListener("click", () => {
       all.parentElement.remove();
       add(names.slice(most));
-      list.tabIndex = -1;
       list.focus();
     });
     list.append(make("li", {}, all));

@@ -83,7 +83,7 @@ function lost(error) {
   if (failures > 1) {
     const place = byId("lost");
     const reason = error instanceof Error && error.message.startsWith("it answers") ? error.message : "no answer";
-    setText(place, `The keeper cannot be read (${reason}); what is shown is old. It is asked again by itself.`);
+    setText(place, `Nothing new can be read (${reason}); what is shown is old. It is tried again by itself.`);
     place.hidden = false;
     document.title = "No answer – kip";
     said = "No answer";

@@ -59,7 +59,12 @@ export class NodeMap {
     pen.fillStyle = state === "failed" ? colour : tint;
     pen.fillRect(left, top, side, side);
     pen.fillStyle = pen.strokeStyle = colour;
-    if (state === "cached") pen.fillRect(left + side / 4, top + side / 4, side / 2, side / 2);
+    if (state === "cached") {
+      pen.globalAlpha = 0.45;
+      pen.fillRect(left, top, side, side);
+      pen.globalAlpha = 1;
+    }
+    if (state === "waiting") pen.fillRect(left + side / 3, top + side / 3, side / 3, side / 3);
     if (state === "pulling") pen.fillRect(left, top + side / 2, side, side / 2);
     if (state === "absent") pen.strokeRect(left + 0.75, top + 0.75, side - 1.5, side - 1.5);
     if (state === "failed") {

@@ -9,7 +9,7 @@ export class Model {
     this.images = matrix.images;
     this.rows = matrix.rows.map((row, number) => this.readRow(row, number));
     matrix.row.forEach((row, node) => this.rows[row].nodes.push(node));
-    this.ranking = [...this.rows].sort((one, other) => one.rank - other.rank || other.missing - one.missing || one.nodes[0] - other.nodes[0]);
+    this.ranking = [...this.rows].sort((one, other) => one.rank - other.rank || other.nodes.length - one.nodes.length || other.missing - one.missing || one.nodes[0] - other.nodes[0]);
   }
 
   /** A row: cells of `{state, fault, message, digest}`, its worst state, and the nodes that have it. */

@@ -5,6 +5,7 @@ import { NodeMap } from "./map.js";
 
 const FEW = 40;
 const STEP = 40;
+const SURVEYABLE = 12;
 
 export class Nodes {
   constructor() {
@@ -38,9 +39,10 @@ export class Nodes {
     this.model = model;
     const { nodes, wanted } = model.matrix;
     const note = [many(nodes.length, "node")];
-    if (nodes.length > FEW) note.push(`${number(model.rows.length)} of them differ; those that are alike share a row`);
+    if (nodes.length > FEW) note.push(`those that are alike share a row, ${many(model.rows.length, "row")} in all`);
     if (wanted > nodes.length) note.push(`${number(wanted - nodes.length)} more have no cache pod yet`);
     setText(byId("nodes-note"), `${note.join("; ")}.`);
+    byId("find").parentElement.hidden = nodes.length <= SURVEYABLE;
     this.map.show(model, nodes.length > FEW);
     const groups = this.groups();
     this.showHead();
@@ -78,10 +80,12 @@ export class Nodes {
 
   showHead() {
     const head = byId("matrix-head");
-    const names = [{ name: "Node" }, ...this.model.images];
-    keyed(head, names, (image) => JSON.stringify([image.name, image.image || ""]), (image) => (image.image
-      ? make("th", { scope: "col", className: "cell", title: image.image }, make("bdi", {}, image.name))
-      : make("th", { scope: "col" }, image.name)));
+    const told = JSON.stringify(this.model.images.map((image) => [image.name, image.image]));
+    if (head.told === told) return;
+    head.told = told;
+    head.replaceChildren(make("th", { scope: "col" }, "Node"),
+      ...this.model.images.map((image) => make("th", { scope: "col", className: "cell", title: image.image }, make("bdi", {}, image.name))),
+      make("td", { className: "rest" }));
   }
 
   newRow(group) {
@@ -104,7 +108,7 @@ export class Nodes {
     if (element.told === told) return;
     element.told = told;
     while (element.children.length > 1) element.lastChild.remove();
-    element.append(...group.row.cells.map((cell) => make("td", { className: "cell" }, mark(cell.state, cell.reason))));
+    element.append(...group.row.cells.map((cell) => make("td", { className: "cell" }, mark(cell.state, cell.reason))), make("td", { className: "rest" }));
   }
 
   fillDetail(element, group) {
@@ -123,7 +127,7 @@ export class Nodes {
         cell.message ? make("bdi", { className: "message" }, cell.message) : null,
         cell.digest ? make("bdi", { className: "reference" }, cell.digest) : null)));
     const place = element.firstChild;
-    place.colSpan = model.images.length + 1;
+    place.colSpan = model.images.length + 2;
     place.replaceChildren(
       ...(group.nodes.length > 1 ? [nameList(group.nodes.map((node) => model.name(node)).sort())] : []),
       ...(since ? [make("p", { className: "note-time" }, `Pinned as now since ${new Date(since).toLocaleString()}.`)] : []),
