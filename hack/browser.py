@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Debian's Chromium, driven by its own chromedriver. Run as a program it installs both where they are missing."""
+"""Chromium, driven by its own chromedriver. As a program it installs Debian's where they are missing."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,20 +12,24 @@ from machine import install_missing
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
-CHROMIUM = "/usr/bin/chromium"
-DRIVER = "/usr/bin/chromedriver"
+CHROMIUM, DRIVER = "chromium", "chromedriver"
 
 
 def install() -> None:
-    """Install the browser, with a font that has all signs of the page."""
-    install_missing(**{CHROMIUM: "chromium", DRIVER: "chromium-driver", "fc-list": "fontconfig"})
+    """Install what is missing."""
+    install_missing(CHROMIUM, chromedriver="chromium-driver")
+
+
+def installed() -> bool:
+    """Whether both are there."""
+    return bool(shutil.which(CHROMIUM) and shutil.which(DRIVER))
 
 
 @contextmanager
 def browser(width: int = 1280, height: int = 900) -> Iterator[Chrome]:
     """Start the browser without a screen, and end it."""
     options = ChromeOptions()
-    options.binary_location = CHROMIUM
+    options.binary_location = str(shutil.which(CHROMIUM))
     for argument in (
         "--headless=new",
         f"--window-size={width},{height}",
@@ -37,7 +42,7 @@ def browser(width: int = 1280, height: int = 900) -> Iterator[Chrome]:
     ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = Chrome(options=options, service=Service(DRIVER))
+    driver = Chrome(options=options, service=Service(shutil.which(DRIVER)))
     try:
         yield driver
     finally:

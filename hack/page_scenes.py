@@ -27,8 +27,8 @@ NOT_FOUND = (
     State.FAILED,
     "ImagePullBackOff",
     (
-        'Back-off pulling image "{image}": ErrImagePull: rpc error: code = NotFound desc = failed to pull and '
-        'unpack image "{image}": failed to resolve reference "{image}": {image}: not found'
+        'Back-off pulling image "{image}": ErrImagePull: rpc error: code = NotFound desc = failed to pull '
+        'and unpack image "{image}": failed to resolve reference "{image}": {image}: not found'
     ),
 )
 TIMEOUT = (
