@@ -65,7 +65,8 @@ class Opened:
     def texts(self, selector: str) -> list[str]:
         """The texts of all elements that are seen."""
         return self.js(
-            "return Array.from(document.querySelectorAll(arguments[0])).filter((one) => one.checkVisibility())"
+            "return Array.from(document.querySelectorAll(arguments[0]))"
+            ".filter((one) => one.checkVisibility())"
             ".map((one) => one.textContent.toWellFormed())",
             selector,
         )
@@ -77,7 +78,8 @@ class Opened:
     def names(self, selector: str) -> list[str]:
         """What screen readers call these elements by."""
         return self.js(
-            "return Array.from(document.querySelectorAll(arguments[0]), (one) => one.getAttribute('aria-label'))",
+            "return Array.from(document.querySelectorAll(arguments[0]))"
+            ".map((one) => one.getAttribute('aria-label'))",
             selector,
         )
 

@@ -41,8 +41,8 @@ def test_dark_is_dark_and_light_is_light(opened, page):
         )
         brightness[scheme] = [sum(map(int, colour[4:-1].split(","))) for colour in colours]
     (text, ground), (dark_text, dark_ground) = brightness["light"], brightness["dark"]
-    assert text < 200 < 600 < ground
-    assert dark_ground < 200 < 600 < dark_text
+    assert max(text, dark_ground) < 200
+    assert min(ground, dark_text) > 600
 
 
 def tree(page) -> list[tuple[str, str]]:
@@ -58,7 +58,7 @@ def tree(page) -> list[tuple[str, str]]:
 def test_a_screen_reader_meets_all_of_it(opened):
     met = tree(opened(few()))
     for expected in (
-        ("RootWebArea", "3 nodes failing – kip"),
+        ("RootWebArea", "3 nodes failing - kip"),
         ("heading", "What fails"),
         ("heading", "Nodes"),
         ("heading", "Images"),

@@ -18,7 +18,7 @@ from kip.observe.page import Page
 
 def test_three_nodes_are_told_with_what_fails_first(opened):
     page = opened(few())
-    assert (page.title, page.text("#headline")) == ("3 nodes failing – kip", "3 nodes failing")
+    assert (page.title, page.text("#headline")) == ("3 nodes failing - kip", "3 nodes failing")
     assert page.texts("#faults summary b, #faults summary bdi, #faults summary code") == [
         "3 nodes",
         "java",
@@ -33,7 +33,7 @@ def test_three_nodes_are_told_with_what_fails_first(opened):
 
 def test_a_complete_cache_is_calm(opened):
     page = opened(complete())
-    assert (page.title, page.texts("#faults li"), page.texts("#failing")) == ("Complete – kip", [], [])
+    assert (page.title, page.texts("#faults li"), page.texts("#failing")) == ("Complete - kip", [], [])
     assert set(page.names("#matrix-rows .mark")) == {"cached"}
 
 
@@ -58,9 +58,7 @@ def test_5000_nodes_with_30_images_are_shown(opened, capsys):
     page = opened(thousands())
     page.eventually(lambda: page.js("return window.shownAt"), "the matrix")
     with capsys.disabled():
-        print(
-            f"\n5,000 nodes x 30 images: first matrix {page.js('return window.shownAt'):.0f} ms after the start"
-        )
+        print(f"\n5,000 nodes x 30 images: shown after {page.js('return window.shownAt'):.0f} ms")
     assert "nodes failing" in page.title
     assert page.text("#nodes-note").startswith("5,000 nodes; those that are alike share a row")
     assert page.js("return document.querySelectorAll('*').length") < 6000
@@ -162,7 +160,7 @@ def test_without_changes_it_says_that_nothing_happened(opened):
 def test_a_change_appears_by_itself_and_is_announced(opened, board):
     page = opened(few())
     board.show(complete())
-    page.eventually(lambda: page.title == "Complete – kip", "the change")
+    page.eventually(lambda: page.title == "Complete - kip", "the change")
     assert (page.js("return document.querySelector('#announce').textContent"), page.texts("#faults li")) == (
         "Complete",
         [],
@@ -204,10 +202,10 @@ def test_a_server_that_is_gone_is_told_and_its_return_too(page, board):
     board.show(few())
     with served(board) as url:
         page.go(url)
-    page.eventually(lambda: page.title == "No answer – kip", "word of the loss")
+    page.eventually(lambda: page.title == "No answer - kip", "word of the loss")
     assert page.text("#lost").startswith("Nothing new can be read (no answer)")
     with served(board, port=urlsplit(url).port):
-        page.eventually(lambda: page.title == "3 nodes failing – kip", "its return")
+        page.eventually(lambda: page.title == "3 nodes failing - kip", "its return")
         assert page.texts("#lost") == []
 
 
@@ -238,6 +236,6 @@ def test_it_works_below_the_path_of_a_proxy(page, board):
     server = serve_on(listening, only_here(Page(board), port, "proxy"))
     try:
         page.go(f"http://127.0.0.1:{port}/proxy/")
-        assert page.title == "3 nodes failing – kip"
+        assert page.title == "3 nodes failing - kip"
     finally:
         end(server)

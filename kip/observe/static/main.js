@@ -43,7 +43,7 @@ async function read() {
 function show(told) {
   const model = told.matrix ? new Model(told.matrix) : null;
   const words = headline(told, model);
-  document.title = `${words} – kip`;
+  document.title = `${words} - kip`;
   setText(byId("cache"), told.matrix ? told.matrix.cache : "");
   setText(byId("version"), told.version);
   byId("known").hidden = !model;
@@ -85,7 +85,7 @@ function lost(error) {
     const reason = error instanceof Error && error.message.startsWith("it answers") ? error.message : "no answer";
     setText(place, `Nothing new can be read (${reason}); what is shown is old. It is tried again by itself.`);
     place.hidden = false;
-    document.title = "No answer – kip";
+    document.title = "No answer - kip";
     said = "No answer";
     tag = ""; // the next answer is shown whole, title and all
   }
