@@ -133,7 +133,7 @@ def thousands(nodes: int = 5000, images: int = 30) -> Matrix:
             return PULLS if image == there + 1 else WAITS
         return None
 
-    names = [f"ip-10-4-{number // 250}-{number % 250}.eu-1.compute.internal" for number in range(nodes)]
+    names = [f"ip-10-4-{number // 250}-{number % 250}.eu-1.internal" for number in range(nodes)]
     return make_matrix(names, images, fault)
 
 

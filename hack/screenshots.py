@@ -16,6 +16,7 @@ from kip.observe.board import Board
 
 FOLDER = TOP / "docs/images"
 SECONDS = 30
+WIDTH = 1120
 DONE = "return document.body.dataset.read && document.getAnimations().length === 0"
 OPEN = "document.querySelector('#faults summary').click()"
 
@@ -31,9 +32,9 @@ class Picture(NamedTuple):
 
 
 PICTURES = (
-    Picture("page-light.png", page_scenes.few, "light", 1640, OPEN),
+    Picture("page-light.png", page_scenes.few, "light", 1620, OPEN),
     Picture("page-dark.png", page_scenes.few, "dark", 1000, OPEN),
-    Picture("page-5000-nodes.png", page_scenes.thousands, "light", 1560),
+    Picture("page-5000-nodes.png", page_scenes.thousands, "light", 1400),
 )
 
 
@@ -45,7 +46,7 @@ def main() -> None:
         board.show(picture.scene())
         for notice in page_scenes.history():
             board.note(notice)
-        with page_scenes.served(board) as url, browser(1200, picture.height) as driver:
+        with page_scenes.served(board) as url, browser(WIDTH, picture.height) as driver:
             features = [{"name": "prefers-color-scheme", "value": picture.scheme}]
             driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
             driver.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": "UTC"})

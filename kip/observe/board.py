@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from kip import __version__
@@ -12,36 +12,40 @@ from kip.core.status import Matrix
 
 NOTICES_KEPT = 50
 
-NOT_YET = "the cache was not looked at yet"
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the last look at a cache has found: the page's document of it, or why nothing is known."""
+
+    matrix: dict[str, Any] | None = None
+    unknown: str = ""
+    at: float | None = None
 
 
 @dataclass(slots=True)
 class Board:
     """The last look at a cache, and what happened lately. `clock` is monotonic seconds.
 
-    Of a matrix only its document is kept, as that is a hundredth of its size. `problems` says by name what is
-    wrong beside the images; `keeps_history` is False where nobody notes what happens.
+    Of a matrix only its document is kept, a fortieth of its size. `problems` says by name what is wrong beside
+    the images; `keeps_history` is False where nobody notes what happens.
     """
 
     clock: Callable[[], float]
     problems: Callable[[], Mapping[str, str]] = dict
     keeps_history: bool = True
     history: tuple[Notice, ...] = ()
-    _matrix: dict[str, Any] | None = None
-    _unknown: str = NOT_YET
-    _looked: float | None = None
-    _encoded: "tuple[dict[str, Any], bytes] | None" = field(default=None, repr=False)
+    _look: Look = Look(unknown="the cache was not looked at yet")
+    _encoded: tuple[dict[str, Any], bytes] | None = None
 
     def show(self, matrix: Matrix) -> None:
         """Show what a look has found."""
-        document = page_document(matrix)
-        self._looked = self.clock()
-        if document != self._matrix:  # else what is encoded of it stays good
-            self._matrix = document
+        document, before = page_document(matrix), self._look.matrix
+        # What is the same stays the same object: to compare it when it is asked for costs nothing.
+        self._look = Look(before if document == before else document, at=self.clock())
 
     def hide(self, why: str) -> None:
         """Say that nothing is known of the images now, and why."""
-        self._matrix, self._unknown, self._looked = None, why, self.clock()
+        self._look = Look(unknown=why, at=self.clock())
 
     def note(self, notice: Notice) -> None:
         """Add to the history, which keeps the last NOTICES_KEPT."""
@@ -50,11 +54,12 @@ class Board:
     @property
     def age(self) -> float | None:
         """Return how many seconds ago the cache was looked at, None if it never was."""
-        return None if self._looked is None else self.clock() - self._looked
+        looked = self._look.at
+        return None if looked is None else self.clock() - looked
 
     def document(self) -> dict[str, Any]:
         """Return all that the page shows, as plain values; the newest of the history comes first."""
-        matrix = self._matrix
+        look = self._look
         told = [
             {
                 "at": notice.at.isoformat(timespec="seconds"),
@@ -67,9 +72,9 @@ class Board:
         return {
             "version": __version__,
             "problems": {name: shown(problem) for name, problem in self.problems().items()},
-            "unknown": "" if matrix else self._unknown,
+            "unknown": shown(look.unknown),
             "history": told if self.keeps_history else None,
-            "matrix": matrix,
+            "matrix": look.matrix,
         }
 
     def encoded(self) -> bytes:

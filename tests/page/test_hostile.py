@@ -74,7 +74,7 @@ def test_a_long_name_does_not_widen_the_page(opened):
 def test_the_policy_is_in_force(opened):
     page = opened(hostile(3))
     page.js(
-        "const one = document.createElement('img'); one.src = 'http://127.0.0.1:9/x'; document.body.append(one)"
+        "const one = document.createElement('img');one.src = 'http://127.0.0.1:9/x';document.body.append(one)"
     )
     page.eventually(lambda: page.violations, "the violation")
     assert "img-src" in page.violations[0]

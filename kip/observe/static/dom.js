@@ -32,7 +32,11 @@ export function fillBar(bar, states, counts) {
 /** Have one child for each item, in their order. Children of the same key stay: focus and what is open, too. */
 export function keyed(parent, items, key, create, update) {
   const focused = document.activeElement;
-  const before = new Map(Array.from(parent.children, (child) => [child.dataset.key, child]));
+  const before = new Map();
+  for (const child of [...parent.children]) {
+    if (before.has(child.dataset.key)) child.remove();
+    else before.set(child.dataset.key, child);
+  }
   let place = parent.firstElementChild;
   for (const item of items) {
     const name = String(key(item));

@@ -42,7 +42,7 @@ export function showFaults(model) {
   const faults = model ? model.matrix.faults.map((fault, place) => ({ ...fault, place })) : [];
   byId("failing").hidden = !faults.length;
   const subject = (fault) => (fault.image === null ? "all images" : model.images[fault.image].name);
-  keyed(byId("faults"), faults, (fault) => JSON.stringify([subject(fault), fault.reason]), newFault, (item, fault) => {
+  keyed(byId("faults"), faults, (fault) => JSON.stringify([fault.image === null, subject(fault), fault.reason]), newFault, (item, fault) => {
     const state = model.states[fault.state];
     const [sign, nodes, name, reason, message] = item.querySelector("summary").children;
     sign.replaceChildren(mark(state));
