@@ -16,7 +16,7 @@ from kip.observe.board import Board
 
 FOLDER = TOP / "docs/images"
 SECONDS = 30
-WIDTH = 1120
+WIDTH = 1060
 DONE = "return document.body.dataset.read && document.getAnimations().length === 0"
 OPEN = "document.querySelector('#faults summary').click()"
 
@@ -32,7 +32,7 @@ class Picture(NamedTuple):
 
 
 PICTURES = (
-    Picture("page-light.png", page_scenes.few, "light", 1620, OPEN),
+    Picture("page-light.png", page_scenes.few, "light", 1575, OPEN),
     Picture("page-dark.png", page_scenes.few, "dark", 1000, OPEN),
     Picture("page-5000-nodes.png", page_scenes.thousands, "light", 1400),
 )

@@ -148,12 +148,12 @@ def _faults(
     nodes_of: Counter[Fault] = Counter()
     for row, number in rows.items():
         faulty = [kinds[place][kind] for place, kind in enumerate(row) if kind != UNKNOWN]
-        said = set()
+        said: dict[tuple[Fault, str], None] = {}  # a set would be of another order in each process
         for state, fault, message, _ in faulty:
             if fault:
-                said.add((fault, message))
+                said[fault, message] = None
                 worst[fault] = min(state, worst.get(fault, state), key=SEVERITY.index)
-        nodes_of.update(dict.fromkeys({fault for fault, _ in said}, nodes[number]))
+        nodes_of.update(dict.fromkeys((fault for fault, _ in said), nodes[number]))
         for fault, message in said:
             messages[fault][message] += nodes[number]
     order = sorted(nodes_of, key=lambda fault: (SEVERITY.index(worst[fault]), -nodes_of[fault]))

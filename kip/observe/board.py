@@ -26,8 +26,8 @@ class Look:
 class Board:
     """The last look at a cache, and what happened lately. `clock` is monotonic seconds.
 
-    Of a matrix only its document is kept, a fortieth of its size. `problems` says by name what is wrong beside
-    the images; `keeps_history` is False where nobody notes what happens.
+    Of a matrix only its document is kept, a fortieth of its size. `problems` says by name what is wrong
+    besides; `keeps_history` is False where nobody notes what happens.
     """
 
     clock: Callable[[], float]
