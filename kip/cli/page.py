@@ -37,8 +37,8 @@ def show_page(cluster: Cluster, place: CachePlace) -> bool:
     board.show(matrix)
     complete = matrix.complete
     with _served(board) as url, pauses(cluster, place.namespace, place.daemonset_name) as pause:
-        click.echo(f"The page is at {url} until Ctrl-C.")
         try:
+            click.echo(f"The page is at {url} until Ctrl-C.")
             webbrowser.open(url)
             cost = 0.0
             while True:
@@ -84,10 +84,10 @@ def only_here(page: Page, port: int, token: str) -> Application:
     hosts = {f"{name}:{port}" for name in NAMES}
 
     def answer(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
-        _, first, *rest = environ["PATH_INFO"].split("/", 2)
+        first, _, rest = environ["PATH_INFO"].removeprefix("/").partition("/")
         known = secrets.compare_digest(first.encode(), token.encode())
-        if known and rest and environ.get("HTTP_HOST") in hosts:
-            inside = {**environ, "PATH_INFO": f"/{rest[0]}"}
+        if known and environ.get("HTTP_HOST") in hosts:
+            inside = {**environ, "PATH_INFO": f"/{rest}"}
             if (shown := page.answer(inside, start)) is not None:
                 return shown
         start("404 Not Found", [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", "0")])

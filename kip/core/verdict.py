@@ -1,4 +1,4 @@
-"""The matrix in one sentence, and in one word."""
+"""The matrix in one sentence."""
 
 from kip.core.status import Matrix, State
 
