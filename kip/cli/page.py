@@ -84,9 +84,9 @@ def only_here(page: Page, port: int, token: str) -> Application:
     hosts = {f"{name}:{port}" for name in NAMES}
 
     def answer(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
-        first, _, rest = environ["PATH_INFO"].removeprefix("/").partition("/")
+        first, slash, rest = environ["PATH_INFO"].removeprefix("/").partition("/")
         known = secrets.compare_digest(first.encode(), token.encode())
-        if known and environ.get("HTTP_HOST") in hosts:
+        if known and slash and environ.get("HTTP_HOST") in hosts:
             inside = {**environ, "PATH_INFO": f"/{rest}"}
             if (shown := page.answer(inside, start)) is not None:
                 return shown
