@@ -62,7 +62,7 @@ def test_the_keeper_serves_the_page_of_a_bad_image_and_of_its_cure(namespace, de
         found = document(url)
         assert found["problems"] == {}
         assert {fault["remedy"] for fault in found["matrix"]["faults"]} == {
-            "Correct the name or the tag in IMAGES, or push the image."
+            "Correct the reference in IMAGES, or push the image."
         }
         write_list(namespace, {"good": good, "bad": cure})
         eventually(

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+from kip.core.cell import Cell, State
 from kip.core.notices import Notice
 from kip.core.progress import Progress
-from kip.core.status import Cell, Matrix, State
+from kip.core.status import Matrix
 from kip.observe.board import Board
 from kip.observe.health import Health
 from kip.observe.http import application, end, serve_on

@@ -281,8 +281,9 @@ class KubernetesCluster:
 
 def _selectors(selection: Selection) -> Query:
     query: Query = []
-    if selection.name:
-        query.append(("fieldSelector", f"metadata.name={selection.name}"))
+    name = f"metadata.name={selection.name}" if selection.name else ""
+    if fields := ",".join(filter(None, [name, selection.fields])):
+        query.append(("fieldSelector", fields))
     if selection.labels:
         query.append(("labelSelector", selection.labels))
     return query

@@ -14,17 +14,21 @@
 
 States, faults, images, kinds and rows are told by their place in these lists; a fault of -1 is none. Nodes on
 which everything is alike share a row, cells of an image that are alike a kind. The image of a fault is null
-where it is the node's: where every image of a node has the same reason.
+where it is the node's: where every image of a node has the same reason. A fault that no kind has is of nodes
+that are not known by name.
 """
 
-import re
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from kip.core.remedies import remedy
-from kip.core.status import Cell, Matrix, State
+from kip.core.cell import Cell, State
+from kip.core.remedies import remedy_for
+from kip.core.status import Matrix
+from kip.core.troubles import SAME, refusal_of
 from kip.core.verdict import verdict
+from kip.redact import redacted
 
 Document = dict[str, Any]
 
@@ -39,10 +43,8 @@ SEVERITY = (State.FAILED, State.ABSENT, State.WAITING, State.PULLING, State.CACH
 UNKNOWN = -1
 """A kind or a fault that there is not."""
 
-_PASSWORD = re.compile(r"//[^/@\s]+@")
-
 Fault = tuple[int | None, str]
-"""The image by its place in the list, None for all of a node, and the reason."""
+"""The image by its place in the list, None for all of a node, and the reason: one for the SAME ones."""
 
 Kind = tuple[State, Fault | None, str, str]
 
@@ -52,14 +54,15 @@ def page_document(matrix: Matrix) -> Document:
     counts = matrix.counts()
     table = _Table({image: place for place, image in enumerate(counts)})
     by_node = _by_node(matrix)
-    row_of = [table.add(by_node[node]) for node in matrix.nodes]
+    row_of = [table.add(cells) for cells in by_node.values()]
     kinds = [tuple(found) for found in table.kinds]
     faults = _faults(table.rows, kinds, Counter(row_of))
+    unnamed = [*_unnamed(matrix)]
     number_of = {fault: number for number, (fault, _) in enumerate(faults)}
     return {
         "cache": f"{matrix.namespace}/{matrix.daemonset}",
         "generation": matrix.generation,
-        "state": _state(matrix, faulty=bool(faults)),
+        "state": _state(matrix, faulty=bool(faults or unnamed)),
         "verdict": verdict(matrix),
         "wanted": matrix.progress.wanted,
         "states": [state.value for state in STATES],
@@ -73,16 +76,16 @@ def page_document(matrix: Matrix) -> Document:
             for ((name, image), count), found in zip(counts.items(), kinds, strict=True)
         ],
         "rows": [list(row) for row in table.rows],
-        "nodes": list(matrix.nodes),
+        "nodes": list(by_node),
         "row": row_of,
-        "since": [max((cell.since for cell in by_node[node]), default="") for node in matrix.nodes],
-        "faults": [told for _, told in faults],
+        "since": [max((cell.since for cell in cells), default="") for cells in by_node.values()],
+        "faults": [*(told for _, told in faults), *unnamed],
     }
 
 
 def shown(text: str) -> str:
-    """Return a text as the page may show it: without the password of an address, and not endless."""
-    text = _PASSWORD.sub("//…@", text)
+    """Return a text as the page may show it: without passwords, and not endless."""
+    text = redacted(text)
     return text if len(text) <= MESSAGE_LENGTH else f"{text[:MESSAGE_LENGTH]}…"
 
 
@@ -104,7 +107,7 @@ class _Table:
         row = [UNKNOWN] * len(self.kinds)
         for cell in cells:
             place = self.places[cell.name, cell.image]
-            fault = (None if of_node else place, cell.reason) if cell.reason else None
+            fault = (None if of_node else place, SAME.get(cell.reason, cell.reason)) if cell.reason else None
             kind = (cell.state, fault, self._message(cell.message), cell.digest)
             row[place] = self.kinds[place].setdefault(kind, len(self.kinds[place]))
         return self.rows.setdefault(tuple(row), len(self.rows))
@@ -119,7 +122,7 @@ class _Table:
 
 
 def _by_node(matrix: Matrix) -> dict[str, list[Cell]]:
-    found: dict[str, list[Cell]] = {node: [] for node in matrix.nodes}
+    found: dict[str, list[Cell]] = {node: [] for node in (*matrix.nodes, *matrix.podless)}
     for cell in matrix.cells:
         found[cell.node].append(cell)
     return found
@@ -162,12 +165,26 @@ def _faults(
 
 def _fault(fault: Fault, state: State, nodes: int, messages: Counter[str]) -> Document:
     image, reason = fault
-    said = messages.most_common(MESSAGES_OF_FAULT)
+    # Of as many nodes the longer one: "Back-off pulling image" may not say why.
+    said = sorted(messages.items(), key=lambda item: (-item[1], -len(item[0])))[:MESSAGES_OF_FAULT]
+    found = remedy_for(reason, said[0][0])
     return {
         "image": image,
         "reason": reason,
         "state": STATES.index(state),
         "nodes": nodes,
         "messages": [list(item) for item in said],
-        "remedy": remedy(reason, said[0][0]),
+        "remedy": found.text if found else "",
     }
+
+
+def _unnamed(matrix: Matrix) -> Iterator[Document]:
+    """Give why nodes have no pod, where their names are not known."""
+    refusal = None if matrix.podless else refusal_of(matrix)
+    if refusal:
+        yield _fault(
+            (None, refusal.reason),
+            State.ABSENT,
+            refusal.count,
+            Counter({shown(refusal.message): refusal.count}),
+        )

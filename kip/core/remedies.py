@@ -1,61 +1,76 @@
-"""What to do about an image that is not on a node, from the words of the kubelet and the scheduler."""
+"""What is behind a reason that the kubelet, the scheduler or a controller gives, and what to do about it.
+
+The words are those of containerd, CRI-O and Kubernetes.
+"""
 
 import re
-
-_LOOK_AT_NODE = "Look at the node: kubectl describe node. It keeps what it has."
-_BY_ITSELF = "The kubelet tries again by itself; its message says what it met."
-
-_BY_MESSAGE = {
-    # Many of these are said together, as in "not found: no match for platform": the rarer one comes first.
-    r"no match for platform|exec format error|no matching manifest": (
-        "Push the image for the architecture of these nodes, or leave them out by NODE_SELECTOR or AFFINITY."
-    ),
-    r"too many requests|toomanyrequests|\b429\b|rate limit": (
-        "The registry limits pulls, and they are tried again. A lower MAX_SURGE helps, or credentials in "
-        "IMAGE_PULL_SECRETS."
-    ),
-    r"unauthorized|authentication required|denied|forbidden|no basic auth|\b40[13]\b": (
-        "Give the nodes credentials: name a Secret in IMAGE_PULL_SECRETS. Some registries answer like this "
-        "for an image that does not exist."
-    ),
-    r"not found|manifest unknown|name unknown|no such image|does not exist|\b404\b": (
-        "Correct the name or the tag in IMAGES, or push the image."
-    ),
-    r"no space left|disk ?pressure|ephemeral-storage": ("Make room on the node's disk, or shorten the list."),
-    r"x509|certificate": "Have the node's container runtime trust the registry's certificate.",
-    r"no such host|connection re(?:fused|set)|no route|timeout|timed out|deadline exceeded|\b50\d\b": (
-        "Check that the node reaches the registry. The kubelet tries again by itself."
-    ),
-    r"too many pods": (
-        "The node runs as many pods as its kubelet allows: raise maxPods, or leave the node out."
-    ),
-    r"insufficient (?:cpu|memory)": (
-        "Make room on the node, lower CACHING_CPU_REQUEST or CACHING_MEMORY_REQUEST, or set "
-        "CACHING_PRIORITY_CLASS."
-    ),
-    r"\btaint": "Tolerate the taint in TOLERATIONS, or leave the node out by NODE_SELECTOR or AFFINITY.",
-    r"out of memory|\boom\b|memory limit": "Raise CACHING_MEMORY_LIMIT.",
-}
-
-_BY_REASON = {
-    "NodeNotReady": _LOOK_AT_NODE,
-    "KubeletSilent": _LOOK_AT_NODE,
-    "InvalidImageName": "Correct the reference in IMAGES.",
-    "ErrImageNeverPull": "IMAGE_PULL_POLICY is Never: bring the image to the node, or set another policy.",
-    "OOMKilled": "Raise CACHING_MEMORY_LIMIT.",
-    "Evicted": "The node ran short of memory or disk: make room there.",
-    "ErrImagePull": _BY_ITSELF,
-    "ImagePullBackOff": _BY_ITSELF,
-}
-
-_SAYS_ALL = {"NodeNotReady", "KubeletSilent", "InvalidImageName", "ErrImageNeverPull", "OOMKilled"}
-"""Of other reasons the message knows more."""
+from dataclasses import dataclass
 
 
-def remedy(reason: str, message: str) -> str:
-    """Return what to do, in a sentence or two; "" where kip knows nothing."""
-    if reason not in _SAYS_ALL:
-        for pattern, text in _BY_MESSAGE.items():
-            if re.search(pattern, message, re.IGNORECASE):
-                return text
-    return _BY_REASON.get(reason, "")
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What to do where the reason matches as a whole, and the message in part.
+
+    `lasting`: no retry cures it, as far as the words say.
+    """
+
+    reason: str
+    message: str
+    text: str
+    lasting: bool = False
+
+    def fits(self, reason: str, message: str) -> bool:
+        """Whether this is the remedy for such a fault."""
+        found = re.search(self.message, message, re.IGNORECASE | re.DOTALL)
+        return bool(found and re.fullmatch(self.reason, reason))
+
+
+PULLS = "ErrImagePull|ImagePullBackOff|RegistryUnavailable"
+STARTS = "CreateContainer(?:Config)?Error|RunContainerError|StartError|ContainerCannotRun|CrashLoopBackOff"
+
+TRUST = r"x509|certificate|server gave HTTP response to HTTPS"
+PASSING = r"timeout|timed out|connection re(?:fused|set)|\b5\d\d\b|\b429\b|too many requests"
+PLATFORM = r"no match for platform|no matching manifest"
+REFUSED = r"unauthorized|authentication required|denied|forbidden|no basic auth|\b40[13]\b"
+MISSING = (
+    r"not found|(?:manifest|name) unknown|no such image|does not exist|\b404\b|invalid (?:image|reference)"
+)
+TOO_LITTLE = r"OOM-killed|memory limit too low|unable to set memory limit"
+
+REACH = "It is tried again. If it lasts, see whether the node reaches the registry: network, proxy, limits."
+RAISE = "Raise CACHING_MEMORY_LIMIT; 30Mi is enough for every container runtime."
+ADDED = "The node cannot run the sleeper in this image: see what a webhook or a security profile adds to it."
+ROOM = "Make room on the node, lower CACHING_*_REQUEST, or set CACHING_PRIORITY_CLASS."
+SILENT = "The node does not answer, see `kubectl describe node`. The image comes with it, or the node goes."
+
+REMEDIES = (
+    Remedy(PULLS, "no space left", "Make room on the node's disk."),
+    Remedy(PULLS, TRUST, "Have the node's runtime trust the registry; containerd by certs.d/*/hosts.toml."),
+    Remedy(PULLS, PASSING, REACH),
+    Remedy(PULLS, PLATFORM, "Push it for this node's machine too, or use NODE_SELECTOR.", lasting=True),
+    Remedy(PULLS, REFUSED, "Name a Secret that may pull it in IMAGE_PULL_SECRETS.", lasting=True),
+    Remedy(PULLS, MISSING, "Correct the reference in IMAGES, or push the image.", lasting=True),
+    Remedy(PULLS, "", REACH),
+    Remedy("InvalidImageName", "", "Correct the reference in IMAGES.", lasting=True),
+    Remedy("ErrImageNeverPull", "", "Load it on the node, or set another IMAGE_PULL_POLICY.", lasting=True),
+    Remedy(r"\w+", TOO_LITTLE, RAISE, lasting=True),
+    Remedy("OOMKilled", "back-off", RAISE, lasting=True),
+    Remedy("OOMKilled", "", RAISE),
+    Remedy(STARTS, "", ADDED, lasting=True),
+    Remedy(r"\w+", r"back-off \S+ restarting", ADDED, lasting=True),
+    Remedy("Unschedulable", "Insufficient|Too many pods", ROOM),
+    Remedy("Unschedulable", "taint", "Tolerate it by TOLERATIONS, or leave the node out by AFFINITY."),
+    Remedy(r"OutOf\w+|Evicted|\w*Pressure", "", "Make room on the node."),
+    Remedy("NodeNotReady|KubeletSilent", "", SILENT),
+    Remedy("FailedCreate", "(?:exceeded|failed) quota", "Raise the quota; `kip check` says by how much."),
+    Remedy("FailedCreate", "violates PodSecurity", "Allow `restricted` pods there; see what a webhook adds."),
+    Remedy("FailedCreate", "security context constraint", "Let the pods use restricted-v2; see PLATFORM."),
+    Remedy("FailedCreate", "(?:minimum|maximum) (?:memory|cpu)", "Fit CACHING_* to the LimitRange."),
+    Remedy("FailedCreate", "", "The API server refuses the pods; `kip check` says more."),
+)  # fmt: skip
+"""The first that fits counts: a registry's passing trouble goes before what its words may also mean."""
+
+
+def remedy_for(reason: str, message: str) -> Remedy | None:
+    """Return the remedy for a fault, None where none is known."""
+    return next((row for row in REMEDIES if row.fits(reason, message)), None)

@@ -1,6 +1,7 @@
 """The matrix in one sentence."""
 
-from kip.core.status import Matrix, State
+from kip.core.cell import State
+from kip.core.status import Matrix
 
 
 def verdict(matrix: Matrix) -> str:

@@ -1,14 +1,16 @@
 """The page's document has what the matrix has."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from page_scenes import LOST, NO_ROOM, NOT_FOUND, few, make_matrix, thousands
 
-from kip.core.page_document import MESSAGE_LENGTH, MESSAGES_OF_FAULT, MESSAGES_TOLD, page_document, shown
+from kip.core.cell import Cell, State
+from kip.core.page_document import MESSAGE_LENGTH, MESSAGES_OF_FAULT, MESSAGES_TOLD, page_document
 from kip.core.progress import Progress
-from kip.core.remedies import remedy
-from kip.core.status import Cell, Matrix, State
+from kip.core.status import Matrix, with_podless
 
 WORDS = st.sampled_from(["", "ErrImagePull", "Unschedulable", "<b>", "\u202e"])
 
@@ -127,38 +129,30 @@ def test_thousands_of_nodes_have_few_rows():
     assert len(page_document(thousands())["rows"]) < 300
 
 
-@pytest.mark.parametrize(
-    ("text", "seen"),
-    [
-        ("http://me:secret@registry.example/a", "http://…@registry.example/a"),
-        ("registry.example/a@sha256:00", "registry.example/a@sha256:00"),
-        ("https://registry.example/v2/a@sha256:00", "https://registry.example/v2/a@sha256:00"),
-    ],
-)
-def test_the_password_of_an_address_is_left_out(text, seen):
-    assert shown(text) == seen
+def test_passwords_are_left_out():
+    said = (State.FAILED, "ErrImagePull", "proxyconnect http://me:hunter2@proxy.example: refused")
+    assert "hunter2" not in str(page_document(make_matrix(1, 1, lambda *_: said)))
 
 
-@pytest.mark.parametrize(
-    ("reason", "message", "words"),
-    [
-        ("ErrImagePull", "rpc error: code = NotFound: a: not found", "Correct the name or the tag"),
-        ("ImagePullBackOff", "pull access denied, 403 Forbidden", "IMAGE_PULL_SECRETS"),
-        ("ErrImagePull", "no match for platform in manifest: not found", "architecture"),
-        ("ErrImagePull", "429 Too Many Requests", "limits pulls"),
-        ("ErrImagePull", "dial tcp 10.0.0.1:443: i/o timeout", "reaches the registry"),
-        ("ErrImagePull", "no space left on device", "disk"),
-        ("Unschedulable", "0/3 nodes are available: 1 Insufficient memory", "CACHING_MEMORY_REQUEST"),
-        ("Unschedulable", "0/3 nodes are available: 1 Too many pods", "maxPods"),
-        ("Unschedulable", "1 node(s) had untolerated taint {a: b}", "TOLERATIONS"),
-        ("OOMKilled", "", "CACHING_MEMORY_LIMIT"),
-        ("NodeNotReady", "the node is not heard of", "kubectl describe node"),
-        ("InvalidImageName", "not found", "reference in IMAGES"),
-    ],
-)
-def test_what_can_be_done_is_said(reason, message, words):
-    assert words in remedy(reason, message)
+def test_the_kubelets_two_words_for_one_trouble_are_one_fault():
+    words = ["ErrImagePull", "ImagePullBackOff"]
+    document = page_document(
+        make_matrix(4, 2, lambda node, image: image and (State.FAILED, words[node % 2], "no"))
+    )
+    assert [(fault["reason"], fault["nodes"]) for fault in document["faults"]] == [("ErrImagePull", 4)]
 
 
-def test_where_kip_knows_no_remedy_it_says_none():
-    assert remedy("SomethingNew", "that nobody has seen") == ""
+def test_nodes_without_a_pod_are_told_with_what_refuses_it():
+    matrix = replace(make_matrix(2, 2), progress=Progress(3, 2, 2, current=True))
+    document = page_document(with_podless(matrix, ["node0000", "node0001", "other"], "exceeded quota: q"))
+    (fault,) = document["faults"]
+    assert (document["nodes"][-1], nodes_of(document, 0)) == ("other", ["other"])
+    assert (fault["reason"], fault["image"], fault["nodes"]) == ("FailedCreate", None, 1)
+
+
+def test_nodes_without_a_pod_that_are_not_known_by_name_are_counted():
+    matrix = replace(make_matrix(2, 2), progress=Progress(5, 2, 2, current=True), refused="exceeded quota: q")
+    document = page_document(matrix)
+    (fault,) = document["faults"]
+    assert (document["state"], fault["reason"], fault["nodes"]) == ("failing", "FailedCreate", 3)
+    assert fault["remedy"].startswith("Raise the quota")

@@ -64,7 +64,7 @@ def test_a_screen_reader_meets_all_of_it(opened):
         ("heading", "Images"),
         ("rowheader", "worker-1"),
         ("columnheader", "java"),
-        ("image", "failed: ImagePullBackOff"),
+        ("image", "failed: ErrImagePull"),
         ("image", "cached"),
         ("image", "pulling"),
         ("list", "Images times nodes, by state"),

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from page_scenes import healthy, make_matrix
 
+from kip.core.cell import State
 from kip.core.notices import Notice
-from kip.core.status import State
 
 MARKUP = [
     "<img src=x onerror='window.caught=1'>",

@@ -9,9 +9,10 @@ from page_scenes import IMAGES, complete, few, healthy, history, make_matrix, se
 from selenium.webdriver.common.keys import Keys
 
 from kip.cli.page import only_here
+from kip.core.cell import State
 from kip.core.notices import Notice
 from kip.core.progress import Progress
-from kip.core.status import Matrix, State
+from kip.core.status import Matrix
 from kip.observe.http import end, serve_on
 from kip.observe.page import Page
 
@@ -22,11 +23,11 @@ def test_three_nodes_are_told_with_what_fails_first(opened):
     assert page.texts("#faults summary b, #faults summary bdi, #faults summary code") == [
         "3 nodes",
         "java",
-        "ImagePullBackOff",
+        "ErrImagePull",
     ]
     assert sorted(page.texts("#matrix-rows th")) == ["worker-1", "worker-2", "worker-3"]
     assert page.texts("#matrix-head .cell") == ["ide", "udi", "java", "python", "node", "postgres"]
-    assert page.names("#matrix-rows tr:first-child .mark").count("failed: ImagePullBackOff") == 1
+    assert page.names("#matrix-rows tr:first-child .mark").count("failed: ErrImagePull") == 1
     assert page.texts("#image-rows tr:first-child bdi")[0] == "java"
     assert page.texts("#image-rows .numbers")[:2] == ["0 of 3", "3 of 3"]
 
@@ -42,7 +43,7 @@ def test_a_fault_tells_its_message_its_remedy_and_its_nodes_on_demand(opened):
     assert page.texts(".remedy") == []
     page.js("document.querySelector('#faults summary').click()")
     page.eventually(lambda: page.texts(".remedy"), "the remedy")
-    assert page.text(".remedy") == "What to do: Correct the name or the tag in IMAGES, or push the image."
+    assert page.text(".remedy") == "What to do: Correct the reference in IMAGES, or push the image."
     assert "failed to resolve reference" in page.text("#faults .messages")
     assert page.texts("#faults .names li") == ["worker-1", "worker-2", "worker-3"]
 
@@ -50,7 +51,7 @@ def test_a_fault_tells_its_message_its_remedy_and_its_nodes_on_demand(opened):
 def test_a_node_tells_each_image_on_demand(opened):
     page = opened(few())
     page.js("document.querySelector('#matrix-rows button').click()")
-    assert page.texts(".told tbody tr:first-child code") == ["ImagePullBackOff"]
+    assert page.texts(".told tbody tr:first-child code") == ["ErrImagePull"]
     assert any("@sha256:" in text for text in page.texts(".told .reference"))
 
 

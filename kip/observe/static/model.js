@@ -32,8 +32,11 @@ export class Model {
     return { state: this.states[state], fault, reason, message, digest };
   }
 
+  /** How many nodes have a fault; of some only the number is known. */
   get troubled() {
-    return this.rows.reduce((sum, row) => sum + (row.faulty ? row.nodes.length : 0), 0);
+    const unnamed = this.matrix.faults.filter((_, fault) => !this.nodesOf(fault).length);
+    return this.rows.reduce((sum, row) => sum + (row.faulty ? row.nodes.length : 0), 0)
+      + unnamed.reduce((sum, fault) => sum + fault.nodes, 0);
   }
 
   /** How many cells are in which state. */
