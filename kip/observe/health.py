@@ -50,3 +50,8 @@ class Health:
             Check("reconcile", self.reconcile_problem, note=self.standby),
             *([Check("cache", self.cache_problem)] if self.cache_problem else []),
         )
+
+    def problems(self) -> dict[str, str]:
+        """Return by name the problems of the checks that fail."""
+        checks = (*self.live(), *self.ready())
+        return {check.name: check.problem for check in checks if check.problem}
