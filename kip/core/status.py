@@ -55,7 +55,8 @@ class Matrix:
 
     def counts(self) -> dict[tuple[str, str], Counter[State]]:
         """Return for each (name, image), in the order of the list, how many nodes are in which state."""
-        counts = defaultdict(Counter, {entry: Counter[State]() for entry in self.images})
+        empty = {entry: Counter[State]() for entry in self.images}
+        counts: defaultdict[tuple[str, str], Counter[State]] = defaultdict(Counter, empty)
         for cell in self.cells:
             counts[cell.name, cell.image][cell.state] += 1
         for count in counts.values():
