@@ -196,6 +196,11 @@ def is_done(pod: PodView, record: NodeRecord, places: Mapping[str, int]) -> bool
     return all(seen.hash in places and record.pulled >> places[seen.hash] & 1 for seen in pod.images)
 
 
+def is_under_way(pod: PodView, now: datetime) -> bool:
+    """Whether a pod may still be pulling, or is not yet known to pull no more."""
+    return not pod.ended and not _is_stuck(pod, now) and any(not seen.pull for seen in pod.images)
+
+
 def _is_stuck(pod: PodView, now: datetime) -> bool:
     return pod.deleting is not None and now - pod.deleting > DELETED_WITHIN
 

@@ -19,6 +19,7 @@ from kip.pulljob.attempt import (
     give_up,
     images_of_next,
     is_done,
+    is_under_way,
     look,
     lose,
     places_of,
@@ -127,6 +128,15 @@ def step(
     )
 
 
+def left_behind(pods: Iterable[PodView], now: datetime) -> tuple[Removal, ...]:
+    """Return the pods, of any job, that nobody can wait for any more: their drivers were killed."""
+    return tuple(
+        Removal(pod.name, pod.uid)
+        for pod in pods
+        if pod.job and pod.expires and pod.expires < now and not pod.deleting
+    )
+
+
 def _look_at_all(
     job: PullJob,
     targets: Targets,
@@ -161,6 +171,8 @@ def _look_at_all(
     seen.ready += retries  # a node in trouble waits for those that were never tried
     for name in by_node.keys() - {target.name for target in targets.nodes}:
         seen.removals += _removals(job, by_node[name], None, places)
+        # It is meant no more, which does not end at once what it does.
+        seen.busy += any(is_under_way(pod, now) for pod in by_node[name])
     return seen
 
 
