@@ -38,12 +38,13 @@ NAMESPACES = Resource("", "v1", "namespaces", "Namespace")
 NODES = Resource("", "v1", "nodes", "Node")
 QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
 LIMIT_RANGES = Resource("", "v1", "limitranges", "LimitRange")
+EVENTS = Resource("", "v1", "events", "Event")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which objects of a namespace: all, one by name, or those with labels (`a=b,c=d`).
+    """Which objects of a namespace: all, one by name, those with labels or fields (`a=b,c=d`).
 
     A right that is limited to names covers list and watch only with the name given here.
     """
@@ -52,6 +53,7 @@ class Selection:
     namespace: str
     name: str = ""
     labels: str = ""
+    fields: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -281,8 +281,10 @@ class KubernetesCluster:
 
 def _selectors(selection: Selection) -> Query:
     query: Query = []
-    if selection.name:
-        query.append(("fieldSelector", f"metadata.name={selection.name}"))
+    fields = [f"metadata.name={selection.name}"] if selection.name else []
+    fields += [selection.fields] if selection.fields else []
+    if fields:
+        query.append(("fieldSelector", ",".join(fields)))
     if selection.labels:
         query.append(("labelSelector", selection.labels))
     return query

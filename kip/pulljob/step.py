@@ -37,6 +37,7 @@ AGAIN_SECONDS = 24 * 3600
 """With completion policy Never a node looks again daily, as with OpenKruise; the pull policy decides then
 whether that asks the registry."""
 
+NOT_ASKED_PAUSE = 2
 AGAIN_SPREAD_SECONDS = 1200
 DEADLINE = "DeadlineExceeded"
 COMPLETED = "job has completed"
@@ -92,13 +93,14 @@ def step(
     now: datetime,
     *,
     budget: int | None = None,
-    refused: Mapping[str, Fault] | None = None,
+    refused: Mapping[str, Fault | None] | None = None,
 ) -> Step:
     """Return what to do now.
 
     `pods` are those of this job, as of a time after the last step's actions. `budget` is how many more nodes
     may start to pull now, of a budget that several jobs share (None: as many as the job's parallelism).
-    `refused` are starts of the last step that the API server refused, by node.
+    `refused` are starts of the last step that came to nothing, by node: with what the API server said to
+    them, or None where it was never asked, or gave no answer.
     """
     by_node: dict[str, list[PodView]] = defaultdict(list)
     for pod in pods:
@@ -143,7 +145,7 @@ def _look_at_all(
     by_node: Mapping[str, Sequence[PodView]],
     record: Record,
     now: datetime,
-    refused: Mapping[str, Fault],
+    refused: Mapping[str, Fault | None],
 ) -> _Look:
     """Go through all nodes, cheaply where nothing goes on: there may be thousands."""
     places, retries = places_of(job), list[str]()
@@ -183,7 +185,7 @@ def _look_at(
     one: NodeRecord,
     pods: Sequence[PodView],
     now: datetime,
-    refused: Mapping[str, Fault],
+    refused: Mapping[str, Fault | None],
     seen: _Look,
 ) -> NodeRecord:
     if one.open and target.name in refused and all(pod.serial != one.started for pod in pods):
@@ -203,12 +205,14 @@ def _look_at(
     return one
 
 
-def _refuse(job: PullJob, one: NodeRecord, fault: Fault, now: datetime, *, lonely: bool) -> NodeRecord:
+def _refuse(job: PullJob, one: NodeRecord, fault: Fault | None, now: datetime, *, lonely: bool) -> NodeRecord:
     """Close a pod that was never made.
 
     While other pods of the job live it costs nothing: a quota may have room again when they are gone.
     """
     closed = replace(one, closed=one.started)
+    if fault is None:
+        return replace(closed, retry_at=now + timedelta(seconds=NOT_ASKED_PAUSE))
     faults = dict.fromkeys(images_of_next(job, closed), fault)
     tries = max((one.tries.get(number, 0) for number in faults), default=0)
     until = now + timedelta(seconds=NODE_PAUSES[min(tries, len(NODE_PAUSES) - 1)])
