@@ -27,6 +27,7 @@ from kip.errors import UsageError
 from kip.keeper.observing import OPENSHIFT_GROUP
 from kip.log import configure
 from kip.pulljob.pod import Shape
+from kip.pulljob.reading import POLICIES
 from kip.pulljob.runner import End, Runner
 from kip.pulljob.spec import PullJob
 
@@ -58,7 +59,12 @@ Examples:
 @click.option("--retries", type=click.IntRange(0), help="Of an image on a node.  [default: 3]")
 @click.option("--deadline", callback=seconds, metavar="DURATION", help="For everything.  [default: none]")
 @click.option("--secret", "secrets", multiple=True, metavar="NAME", help="Pull secret there; repeatable.")
-@click.option("--pull-policy", type=click.Choice(["IfNotPresent", "Always"]), help="[default: IfNotPresent]")
+@click.option(
+    "--pull-policy",
+    "policy",
+    type=click.Choice(POLICIES),
+    help="When to ask the registry.  [default: IfNotPresent]",
+)
 @click.option("--keep", callback=seconds, metavar="DURATION", help="Pin what was pulled for so long.")
 @click.option(
     "--kip-image", "sleeper", default="", metavar="IMAGE", help="Has the sleeper. Default: KIP_IMAGE."
@@ -69,6 +75,7 @@ Examples:
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     files: tuple[str, ...],
     sets: tuple[str, ...],
     namespace: str,
@@ -83,22 +90,19 @@ def command(
 ) -> None:
     """Pull images to nodes before they are needed, and say what is where.
 
-    Give the images, or with -f OpenKruise's ImagePullJob and ImageListPullJob. On each node a short-lived pod has
-    the kubelet pull them; nothing privileged is needed. Progress goes to standard error, the end to standard
-    output. Ctrl-C removes the pods.
+    Give the images, or with -f OpenKruise's ImagePullJob and ImageListPullJob. On each node a short-lived pod
+    has the kubelet pull them; nothing privileged is needed. Progress goes to standard error, the end to
+    standard output. Ctrl-C removes the pods.
 
-    Nodes may list what they pulled and still collect it again when their disks fill up: --keep holds it for a
-    while, `kip run` for good.
+    A node may collect an unused image again when its disk fills up: --keep pins it for a while, `kip run` for
+    good.
 
     Exit code 0: every image is on every node; 3: not, and what is missing is said.
     """
     configure(level="error", stream=sys.stderr)
-    typed["pull_policy"], wanted = typed.pop("pull_policy") or "", typed
     environment = sources.from_environment()
     place = cache_place(environment, pod_namespace=sources.pod_namespace()).namespace
-    asked = Typed(
-        policy=wanted.pop("pull_policy"), **{key: value for key, value in wanted.items() if value is not None}
-    )
+    asked = Typed(**{key: value for key, value in typed.items() if value is not None})
     if print_rbac:
         _print(rbac(namespace or place, nodes_named=bool(asked.nodes)), output)
         return

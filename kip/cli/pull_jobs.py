@@ -7,7 +7,7 @@ from typing import Any
 
 from kip.cli.output import remark
 from kip.config import sources
-from kip.errors import JobError, UsageError
+from kip.errors import JobError, Problem, UsageError
 from kip.pulljob.reading import LIST, ONE, VERSIONS, is_job, read_job
 from kip.pulljob.spec import DEFAULT_TIMEOUT_SECONDS, PullJob, short_hash
 
@@ -104,7 +104,7 @@ def from_typed(typed: Typed, namespace: str) -> PullJob:
 def held(job: PullJob, seconds: float, run: str) -> PullJob:
     """Return the job whose pods hold what they pulled for so long.
 
-    `run` tells it from an earlier run: that one's pods end at their own time, and shall not count as this one's.
+    `run` tells it from an earlier run, whose pods end at their own time, and do not count as this one's.
     """
     return replace(job, keep_seconds=round(seconds), key=short_hash(f"{job.key}/{run}"))
 
@@ -161,7 +161,8 @@ def _with(document: Mapping[str, Any], values: Mapping[str, str]) -> Mapping[str
 
 
 def _read_all(documents: Iterable[Mapping[str, Any]], namespace: str, default: str) -> list[PullJob]:
-    jobs, problems = [], []
+    jobs: list[PullJob] = []
+    problems: list[Problem] = []
     for document in documents:
         named = (document.get("metadata") or {}).get("namespace")
         if namespace and named and named != namespace:

@@ -7,7 +7,7 @@ _PODS = ["get", "list", "watch", "create", "delete"]
 
 
 def rbac(namespace: str, *, nodes_named: bool) -> list[dict[str, Any]]:
-    """Return ServiceAccount, Role and ClusterRole with their bindings; no ClusterRole where nodes are named."""
+    """Return an account with its Role, and with a ClusterRole unless the nodes are named."""
     subject = {"kind": "ServiceAccount", "name": NAME, "namespace": namespace}
     rules = [
         {"apiGroups": [""], "resources": ["pods"], "verbs": _PODS},

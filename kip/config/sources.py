@@ -174,7 +174,7 @@ def from_manifests(path: str | Path) -> list[Any]:
     except yaml.YAMLError as fault:
         said = " ".join(str(fault).split())
         raise UsageError(f"{_name(path)}: no YAML: {said}", hint="Check indentation and quotes.") from fault
-    flat = []
+    flat: list[Any] = []
     for document in found:
         is_list = isinstance(document, dict) and document.get("kind") == "List"
         flat += document.get("items") or [] if is_list else [document]

@@ -149,7 +149,7 @@ def _look_at_all(
 ) -> _Look:
     """Go through all nodes, cheaply where nothing goes on: there may be thousands."""
     places, retries = places_of(job), list[str]()
-    seen = _Look(lonely=all(pod.ended for pods in by_node.values() for pod in pods))
+    seen = _Look(lonely=not any(_gives_room(job, pod) for pods in by_node.values() for pod in pods))
     for target in targets.nodes:
         name = target.name
         one, mine = record.nodes.get(name, FRESH), by_node.get(name, ())
@@ -217,6 +217,11 @@ def _refuse(job: PullJob, one: NodeRecord, fault: Fault | None, now: datetime, *
     tries = max((one.tries.get(number, 0) for number in faults), default=0)
     until = now + timedelta(seconds=NODE_PAUSES[min(tries, len(NODE_PAUSES) - 1)])
     return charge(job, closed, faults, until) if lonely else replace(closed, retry_at=until)
+
+
+def _gives_room(job: PullJob, pod: PodView) -> bool:
+    """Whether a pod will be gone soon, or was not until now; one that holds its images will not."""
+    return not (job.keep_seconds and all(seen.pull for seen in pod.images))
 
 
 def _wait_for(target: Target, now: datetime, seen: _Look) -> None:

@@ -59,10 +59,13 @@ class World:
         pod = render_pod(self.job, start, SHAPE)
         if pod["metadata"]["name"] in self.pods:
             return  # 409, and the next look finds it
+        self.add(pod)
+        self.started.append(start)
+
+    def add(self, pod: dict[str, Any]) -> None:
         pod["metadata"] |= {"uid": f"uid-{next(self.uids)}", "creationTimestamp": rfc3339(self.now)}
         pod["status"] = {"phase": "Pending"}
         self.pods[pod["metadata"]["name"]] = pod
-        self.started.append(start)
 
     def delete(self, name: str, uid: str | None = None) -> None:
         """Delete a pod: one that runs goes when its kubelet says so."""
