@@ -208,9 +208,9 @@ def test_wrong_node_names_are_told_and_the_right_ones_served(pull):
 
 
 def test_a_deadline_ends_it_in_time(pull, all_nodes):
-    began = time.monotonic()
-    code, out, _ = pull(ill_image("unknown tag"), "--nodes", all_nodes, "--retries", "99", "--deadline", "8s")
-    assert (code, "DeadlineExceeded" in out, time.monotonic() - began < 30) == (3, True, True)
+    image, began = ill_image("unknown tag"), time.monotonic()
+    code, out, _ = pull(image, "--nodes", all_nodes, "--retries", "99", "--deadline", "25s")
+    assert (code, "DeadlineExceeded" in out, time.monotonic() - began < 50) == (3, True, True)
     assert "not found" in out
     pull.gone()
 
