@@ -16,6 +16,8 @@ import structlog
 
 from kip.cluster.api import EVENTS, PODS, Cluster, Selection
 from kip.cluster.backoff import backoff
+from kip.cluster.pacing import pause_after
+from kip.core.kubernetes_events import PULLS
 from kip.errors import ApiError, KipError
 from kip.pulljob.attempt import Removal
 from kip.pulljob.hands import Hands, is_final
@@ -27,11 +29,9 @@ from kip.pulljob.spec import PullJob
 from kip.pulljob.step import Step, left_behind, step
 from kip.pulljob.survey import survey
 from kip.pulljob.targets import Targets
-from kip.pulljob.told import FIELDS, learn
+from kip.pulljob.told import learn
 
 LOOK_AT_NODES_SECONDS = 30.0
-SHARE_OF_TIME = 20.0
-"""A look at the nodes is repeated after so many times its own duration, and not within the above."""
 
 LONGEST_WAIT_SECONDS = 30.0
 TRIES = 5
@@ -137,12 +137,12 @@ class Runner:
             log.warning("nodes_not_read", error=str(error))
             return before, self.clock() + backoff(error, 3, self.random)
         cost = self.clock() - began
-        return found, self.clock() + max(LOOK_AT_NODES_SECONDS, cost * SHARE_OF_TIME)
+        return found, self.clock() + max(LOOK_AT_NODES_SECONDS, pause_after(cost))
 
     def _learn(self, record: Record) -> Record:
         """Add what Events tell, where they may be listed."""
         with suppress(ApiError):
-            events = Selection(EVENTS, self.job.namespace, fields=FIELDS)
+            events = Selection(EVENTS, self.job.namespace, fields=PULLS)
             for page in self.cluster.pages(events):
                 record = learn(self.job, record, page.items)
         return record
