@@ -222,6 +222,7 @@ def test_parallelism_0_pulls_nothing(pull, all_nodes):
     assert not any(has(node, image) for node in nodes())
 
 
+@pytest.mark.alone
 def test_a_pod_that_is_deleted_in_the_middle_costs_nothing_but_time(pull, all_nodes):
     image = fresh_image()
     with registry_away():
@@ -232,6 +233,7 @@ def test_a_pod_that_is_deleted_in_the_middle_costs_nothing_but_time(pull, all_no
     assert (process.returncode, json.loads(out)["complete"]) == (0, True), err
 
 
+@pytest.mark.alone
 def test_a_registry_that_comes_back_is_waited_for_as_long_as_there_are_retries(pull, all_nodes):
     image = fresh_image()
     with registry_away():
@@ -243,6 +245,7 @@ def test_a_registry_that_comes_back_is_waited_for_as_long_as_there_are_retries(p
     assert all(has(node, image) for node in nodes())
 
 
+@pytest.mark.alone
 def test_a_run_that_was_killed_is_gone_on_with_and_no_pod_stays(pull, all_nodes):
     images = [fresh_image(), fresh_image()]
     with registry_away(), running(pull, *images, "--nodes", all_nodes, "--retries", "50") as process:
@@ -316,6 +319,7 @@ def test_the_printed_rights_are_enough_and_without_nodes_names_are(pull, namespa
     assert (code, "--nodes" in err) == (4, True)
 
 
+@pytest.mark.alone
 def test_a_node_without_room_says_so_in_its_kubelets_words(pull):
     node = nodes()[0]
     cpus = parse_quantity(get("node", node)["status"]["allocatable"]["cpu"]) - sum(map(_cpu, pods_on(node)))
@@ -325,6 +329,43 @@ def test_a_node_without_room_says_so_in_its_kubelets_words(pull):
     eventually(lambda: _phase(pull, "filler") == "Running", "a full node")
     code, out, _ = pull(fresh_image(), "--nodes", node, "--retries", "0")
     assert (code, "OutOfcpu" in out) == (3, True), out
+
+
+@pytest.mark.alone
+def test_neither_a_cordon_nor_a_taint_keeps_the_image_away(pull):
+    node, image = nodes()[0], fresh_image()
+    kubectl("cordon", node)
+    kubectl("taint", "node", node, "kip.dev/closed=yes:NoExecute")
+    try:
+        code, out, _ = pull(image, "--nodes", node)
+    finally:
+        kubectl("taint", "node", node, "kip.dev/closed-")
+        kubectl("uncordon", node)
+    assert (code, has(node, image)) == (0, True), out
+
+
+@pytest.mark.alone
+def test_a_node_that_dies_in_the_middle_holds_up_nobody_and_is_served_when_it_is_back(pull, doomed):
+    (node, *_), image = nodes(), fresh_image()
+    hack("cluster", "node", "stop", doomed)
+    with running(pull, image, "--nodes", f"{doomed},{node}", "--parallelism", "1") as process:
+        eventually(lambda: has(node, image), "the image on the other node", seconds=150)
+        assert process.poll() is None
+        hack("cluster", "node", "start", doomed)
+        out, err = process.communicate(timeout=150)
+    assert process.returncode == 0, (out, err)
+    pull.gone()
+
+
+@pytest.fixture
+def doomed():
+    """A node of this test's own, which may die."""
+    name, reserved = "doomed", "doom"
+    there = json.loads(hack("cluster", "status", "-o", "json"))["nodes"]
+    if not any(node["name"] == name for node in there):
+        hack("cluster", "node", "add", "--reserve", reserved, name)
+    yield name
+    hack("cluster", "node", "remove", name)
 
 
 def pods_on(node: str) -> list[dict]:
