@@ -11,9 +11,11 @@ from decimal import Decimal
 import pytest
 import yaml
 from images import fresh_image, ill_image, move_tag, moving_image
+from localcluster.layout import RESERVED
 from realcluster import (
     KIP,
     TOP,
+    apply,
     container,
     eventually,
     get,
@@ -303,6 +305,28 @@ def test_a_moved_tag_is_fetched_with_pull_policy_always(pull, all_nodes):
     assert all(later[key]["digest"] != first[key]["digest"] for key in first)
     again = cells(pull(image, "--nodes", all_nodes, "-o", "json")[1])
     assert all(cell["present"] for cell in again.values())
+
+
+def test_a_step_in_the_cluster_needs_the_printed_rights_and_no_more(pull, namespace, with_rights):
+    image = fresh_image()
+    step = container("kip:dev", "pull", image, "--selector", f"!{RESERVED}", "--deadline", "2m")
+    step["env"] = [{"name": "KIP_IMAGE", "value": f"{registry()}/kip-sleep:dev"}]
+    spec = {"serviceAccountName": "kip-pull", "restartPolicy": "Never", "containers": [step]}
+    metadata = {"name": "step", "namespace": namespace}
+    apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    eventually(lambda: _phase(pull, "step") in ("Succeeded", "Failed"), "the end of the step", seconds=180)
+    said = kubectl("-n", namespace, "logs", "step", check=False)
+    assert _phase(pull, "step") == "Succeeded", said
+    assert all(has(node, image) for node in nodes())
+
+
+@pytest.fixture
+def with_rights(pull, namespace):
+    """The ServiceAccount kip-pull with the rights that `kip pull --print-rbac` prints."""
+    documents = pull("--print-rbac", "-n", namespace)[1]
+    kubectl("apply", "-f", "-", text=documents)
+    yield
+    kubectl("delete", "clusterrole,clusterrolebinding", "kip-pull")
 
 
 def test_the_printed_rights_are_enough_and_without_nodes_names_are(pull, namespace, tmp_path, all_nodes):
