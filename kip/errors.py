@@ -2,6 +2,7 @@
 
     KipError                exit code 1
     ├── SettingsError       2   the settings cannot be used; carries every problem found
+    │   └── JobError        2   a pull job cannot be used; so does this
     ├── UsageError          2   the command line cannot be used
     ├── OwnershipError      1   the object belongs to somebody else
     ├── Fault               1   kip itself is at fault
@@ -62,10 +63,17 @@ class SettingsError(KipError):
     """The settings cannot be used; `problems` holds all of them, never only the first."""
 
     exit_code = 2
+    title = "The settings cannot be used:"
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
+
+
+class JobError(SettingsError):
+    """A pull job cannot be used; `problems` holds all of them, with the path of the field as the key."""
+
+    title = "The job cannot be used:"
 
 
 class OwnershipError(KipError):

@@ -15,6 +15,7 @@ COMMANDS = {
     "plan": "Show what the keeper would do to the cluster now, and why.",
     "status": "Show which image is on which node.",
     "wait": "Wait until the images are on the nodes; for pipelines and gates.",
+    "pull": "Pull images to nodes before they are needed: OpenKruise's jobs, run from here.",
     "check": "Say whether settings, rights and cluster go together, and what to mend.",
     "version": "Print the version.",
 }
@@ -23,7 +24,7 @@ Exit codes:
   0  done, complete, nothing to do
   1  an error; the message says what and how to mend it
   2  the settings or the command line cannot be used
-  3  not complete (status), not reached (wait), changes are due (plan), something is not fine (check)
+  3  not complete (status, pull), not reached (wait), changes are due (plan), something is not fine (check)
   4  the API server refuses: credentials or rights are missing
 
 The settings are environment variables; README.md lists them all. `kip render --env-file FILE` shows what a

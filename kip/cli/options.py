@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from kip.config.partial import CachePlace, cache_place
 from kip.config.settings import Settings, read_settings
 from kip.errors import UsageError
 
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -58,6 +60,17 @@ def output_option(*forms: str, default: str) -> Callable[[Command], Command]:
     return click.option(
         "-o", "--output", type=click.Choice(forms), default=default, show_default=True, help="The form."
     )
+
+
+def seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    """Read seconds, or such as `90s`, `15m`, `1h30m`; the callback of an option."""
+    if value is None:
+        return None
+    match = _DURATION.fullmatch(value.strip())
+    if not match or not any(match.groups()):
+        raise click.BadParameter(f"{value!r} is no duration. Write 90s, 15m or 1h30m.")
+    hours, minutes, rest = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + rest
 
 
 def values_from(env_file: str | None, configmap: str | None) -> tuple[Mapping[str, str], tuple[Note, ...]]:

@@ -24,7 +24,7 @@ def document(value: Any, form: str) -> str:
 def complain(error: KipError) -> None:
     """Print an error to standard error: each problem of the settings by itself, and the way out."""
     if isinstance(error, SettingsError):
-        click.secho("The settings cannot be used:", err=True, fg="red")
+        click.secho(error.title, err=True, fg="red")
         for problem in error.problems:
             click.echo(f"  {problem}", err=True)
     else:

@@ -1,6 +1,5 @@
 """`kip wait`."""
 
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +10,7 @@ from typing import Any
 import click
 
 from kip.cli.cache import Looker
-from kip.cli.options import cluster_options, output_option, place_from, place_options
+from kip.cli.options import cluster_options, output_option, place_from, place_options, seconds
 from kip.cli.output import document, remark
 from kip.cli.waiter import End, Waiter, pauses
 from kip.cluster.client import connect
@@ -26,7 +25,6 @@ from kip.log import configure
 
 NOT_REACHED = 3
 DEFAULT_TIMEOUT = "10m"
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
 EXAMPLES = """\b
 Examples:
   kip wait -n k8s-image-puller --timeout 15m
@@ -37,20 +35,11 @@ Examples:
 Told = Callable[[Verdict], None]
 
 
-def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
-    """Read seconds, or such as `90s`, `15m`, `1h30m`."""
-    match = _DURATION.fullmatch(value.strip())
-    if not match or not any(match.groups()):
-        raise click.BadParameter(f"{value!r} is no duration. Write 90s, 15m or 1h30m.")
-    hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds
-
-
 @click.command("wait", epilog=EXAMPLES)
 @place_options
 @click.option(
     "--timeout",
-    callback=_seconds,
+    callback=seconds,
     default=DEFAULT_TIMEOUT,
     show_default=True,
     metavar="DURATION",

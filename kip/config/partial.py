@@ -36,6 +36,11 @@ def cache_place(values: Mapping[str, str], *, pod_namespace: str = "") -> CacheP
     return CachePlace(**{field: _one(field, place) for field in CachePlace.__slots__})
 
 
+def kip_image(values: Mapping[str, str]) -> str:
+    """Return the image that the sleeper is copied from."""
+    return str(_one("kip_image", values))
+
+
 def _one(field: str, values: Mapping[str, str]) -> Any:
     row = next(row for row in SETTINGS if row.field == field)
     findings = Findings()

@@ -163,6 +163,25 @@ def _data(nodes: Mapping[str, Any], name: str, problems: list[Problem]) -> dict[
     return found
 
 
+def from_manifests(path: str | Path) -> list[Any]:
+    """Return the documents of a YAML or JSON file as plain values, those of a List one by one.
+
+    `-` is standard input. Raise `UsageError` for what cannot be read.
+    """
+    import yaml  # noqa: PLC0415 - heavy, and most runs read no manifest
+
+    try:
+        found = [document for document in yaml.safe_load_all(_text(path)) if document is not None]
+    except yaml.YAMLError as fault:
+        said = " ".join(str(fault).split())
+        raise UsageError(f"{_name(path)}: no YAML: {said}", hint="Check indentation and quotes.") from fault
+    flat: list[Any] = []
+    for document in found:
+        is_list = isinstance(document, dict) and document.get("kind") == "List"
+        flat += document.get("items") or [] if is_list else [document]
+    return flat
+
+
 def _one_slip_away(name: str, values: Mapping[str, str]) -> str:
     unset = (key for key in KEYS if len(key) >= SHORTEST_GUESSED and not values.get(key))
     return next((key for key in unset if one_slip_apart(name, key)), "")

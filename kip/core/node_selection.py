@@ -40,6 +40,13 @@ def is_selected(node: Node, pod: Mapping[str, Any]) -> bool:
     return any(_term_matches(term, node) for term in required.get("nodeSelectorTerms") or ())
 
 
+def has_labels(labels: Mapping[str, str], wanted: Mapping[str, str], expressions: Sequence[Node]) -> bool:
+    """Whether a label selector (`matchLabels`, `matchExpressions`) takes an object with these labels."""
+    return all(labels.get(key) == value for key, value in wanted.items()) and all(
+        _requirement_met(one, labels) for one in expressions
+    )
+
+
 def untolerated(node: Node, tolerations: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
     """Return the taints that keep a DaemonSet's pods with these tolerations from the node."""
     given = (*tolerations, *AUTOMATIC)

@@ -144,12 +144,12 @@ def _pod(settings: Settings, *, on_openshift: bool) -> Manifest:
         # A third-party image may set a stop signal that its PID 1 ignores; 0 would remove the pod object
         # before the kubelet has stopped the containers.
         "terminationGracePeriodSeconds": 1,
-        "securityContext": _pod_security(on_openshift=on_openshift),
+        "securityContext": pod_security(on_openshift=on_openshift),
         "nodeSelector": {**OPERATING_SYSTEM, **settings.node_selector},
         "affinity": settings.affinity,
         "tolerations": list(settings.tolerations),
         "imagePullSecrets": [{"name": name} for name in settings.image_pull_secrets],
-        "initContainers": [_copy_sleep(settings, on_openshift=on_openshift)],
+        "initContainers": [copy_sleep(settings.kip_image, _resources(settings), on_openshift=on_openshift)],
         "containers": [_cache_container(entry, settings) for entry in settings.images],
         "volumes": [{"name": SLEEPER_VOLUME, "emptyDir": {"sizeLimit": "50Mi"}}],
     }
@@ -158,7 +158,8 @@ def _pod(settings: Settings, *, on_openshift: bool) -> Manifest:
     return pod
 
 
-def _pod_security(*, on_openshift: bool) -> Manifest:
+def pod_security(*, on_openshift: bool) -> Manifest:
+    """Return the security context of a pod that passes Pod Security `restricted`."""
     security: Manifest = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     if not on_openshift:
         # A uid of our own, as an image's USER may be root or a name that the kubelet cannot verify.
@@ -170,19 +171,20 @@ def _pod_security(*, on_openshift: bool) -> Manifest:
     return security
 
 
-def _copy_sleep(settings: Settings, *, on_openshift: bool) -> Manifest:
-    security = {**_container_security(), "runAsNonRoot": True}
+def copy_sleep(image: str, resources: Manifest, *, on_openshift: bool) -> Manifest:
+    """Return the init container that copies the sleeper into the pod's volume."""
+    security = {**container_security(), "runAsNonRoot": True}
     if not on_openshift:
         security |= {"runAsUser": UNPRIVILEGED_ID, "runAsGroup": UNPRIVILEGED_ID}
     return {
         "name": "copy-sleep",
-        "image": settings.kip_image,
+        "image": image,
         # Never Always: a node that has the image must not need the registry to start its cache pod.
         "imagePullPolicy": "IfNotPresent",
         # Upstream's command: the one that its image, the keeper's and the sleeper's all understand.
         "command": ["/bin/sh"],
         "args": ["-c", f"cp /bin/sleep {SLEEPER_FOLDER}/sleep"],
-        "resources": _resources(settings),
+        "resources": resources,
         "securityContext": security,
         "volumeMounts": [{"name": SLEEPER_VOLUME, "mountPath": SLEEPER_FOLDER}],
     }
@@ -200,12 +202,13 @@ def _cache_container(entry: CacheImage, settings: Settings) -> Manifest:
         # Keeps the NVIDIA hook, which does not fit into the memory limit, away from CUDA images.
         "env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"}],
         "resources": _resources(settings),
-        "securityContext": _container_security(),
+        "securityContext": container_security(),
         "volumeMounts": [{"name": SLEEPER_VOLUME, "mountPath": SLEEPER_FOLDER, "readOnly": True}],
     }
 
 
-def _container_security() -> Manifest:
+def container_security() -> Manifest:
+    """Return the security context of each of its containers."""
     return {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},

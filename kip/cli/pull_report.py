@@ -1,0 +1,170 @@
+"""How a pull ended: a table for people, a document for programs."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from kip.core.status import API_VERSION
+from kip.pulljob.runner import End
+from kip.pulljob.spec import PullJob
+from kip.pulljob.status import Cell, State, cells
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+MOST_ROWS = 40
+"""Of more images times nodes the table has a row for each image."""
+
+NODES_NAMED = 5
+DIGEST_LENGTH = 12
+UNITS = ("B", "kB", "MB", "GB")
+THOUSAND = 1000
+
+
+def is_complete(end: End) -> bool:
+    """Whether every image is on every node that was meant; no node at all is not complete."""
+    status = end.step.status
+    return bool(status.finished) and 0 < status.desired == status.succeeded
+
+
+def to_document(ends: Iterable[tuple[PullJob, End]]) -> dict[str, Any]:
+    """Return the ends of all jobs as plain values, for `-o json`; the keys are a promise to programs."""
+    found = list(ends)
+    return {
+        "apiVersion": API_VERSION,
+        "complete": all(is_complete(end) for _, end in found),
+        "jobs": [_job(job, end) for job, end in found],
+    }
+
+
+def tables(job: PullJob, end: End) -> "Table":
+    """Return a table of what is where: cell by cell, or image by image where there are many."""
+    found = list(cells(job, end.targets, end.step.record))
+    return _by_cell(found) if len(found) <= MOST_ROWS else _by_image(found)
+
+
+def said(job: PullJob, end: End) -> Iterator[str]:
+    """Say what failed why, what was left out, and how it ended."""
+    status = end.step.status
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for cell in cells(job, end.targets, end.step.record):
+        if cell.fault and cell.state is not State.PULLED:
+            key = (cell.image, cell.fault.reason, cell.fault.message)
+            groups.setdefault(key, []).append(cell.node)
+    for (image, reason, message), nodes in groups.items():
+        yield f"{image} on {named(nodes)}: {reason}: {message}".rstrip(": ")
+    for skipped in status.skipped:
+        yield f"left out {skipped.node}: {skipped.reason}"
+    how = "Complete" if is_complete(end) else "Stopped" if end.stopped else "Not complete"
+    yield (
+        f"{how} after {end.seconds:.0f} s: {status.succeeded} of {status.desired} nodes have all images"
+        f" of {job.name}; {status.message}."
+    )
+
+
+def named(nodes: list[str]) -> str:
+    """Name some nodes, and count the others."""
+    more = f" and {len(nodes) - NODES_NAMED} more" if len(nodes) > NODES_NAMED else ""
+    return ", ".join(nodes[:NODES_NAMED]) + more
+
+
+def amount(size: int | None) -> str:
+    """Return bytes as people read them."""
+    if size is None:
+        return ""
+    number, unit = float(size), UNITS[0]
+    for unit in UNITS:
+        if number < THOUSAND or unit == UNITS[-1]:
+            break
+        number /= THOUSAND
+    return f"{number:.0f} {unit}" if unit == UNITS[0] else f"{number:.1f} {unit}"
+
+
+def _job(job: PullJob, end: End) -> dict[str, Any]:
+    status = end.step.status
+    return {
+        "name": job.name,
+        "namespace": job.namespace,
+        "kind": job.kind,
+        "complete": is_complete(end),
+        "stopped": end.stopped,
+        "message": status.message,
+        "seconds": round(end.seconds, 1),
+        "nodes": {
+            "desired": status.desired,
+            "succeeded": status.succeeded,
+            "failed": status.failed,
+            "failedNodes": list(status.failed_nodes),
+            "skipped": [{"node": skipped.node, "reason": skipped.reason} for skipped in status.skipped],
+        },
+        "images": [
+            {"image": image.image, "succeeded": image.succeeded, "failed": image.failed}
+            for image in status.images
+        ],
+        "cells": [_cell(cell) for cell in cells(job, end.targets, end.step.record)],
+    }
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    fault, pull = cell.fault if cell.state is not State.PULLED else None, cell.pull
+    return {
+        "node": cell.node,
+        "image": cell.image,
+        "state": cell.state.value,
+        "reason": fault.reason if fault else "",
+        "message": fault.message if fault else "",
+        "digest": pull.digest if pull else "",
+        "present": pull.there if pull else False,
+        "seconds": pull.seconds if pull else None,
+        "bytes": pull.size if pull else None,
+    }
+
+
+def _by_cell(found: list[Cell]) -> "Table":
+    table = _table("IMAGE", "NODE", "STATE", "TIME", "SIZE", "DIGEST")
+    for cell in found:
+        pull, reason = cell.pull, cell.fault.reason if cell.fault else ""
+        if cell.state is not State.PULLED:
+            _row(table, cell.image, cell.node, cell.state.value, "", "", reason)
+        elif pull:
+            time = "was there" if pull.there else "" if pull.seconds is None else f"{pull.seconds:.1f} s"
+            _row(table, cell.image, cell.node, cell.state.value, time, amount(pull.size), _short(pull.digest))
+        else:
+            _row(table, cell.image, cell.node, cell.state.value, "", "", "")
+    return table
+
+
+def _by_image(found: list[Cell]) -> "Table":
+    table = _table("IMAGE", "PULLED", "WERE THERE", "FAILED", "OTHER", "LONGEST", "SIZE", "DIGEST")
+    by_image: dict[str, list[Cell]] = {}
+    for cell in found:
+        by_image.setdefault(cell.image, []).append(cell)
+    for image, row in by_image.items():
+        pulls = [cell.pull for cell in row if cell.pull]
+        pulled, failed = (sum(cell.state is state for cell in row) for state in (State.PULLED, State.FAILED))
+        there = sum(pull.there for pull in pulls)
+        longest = max((pull.seconds for pull in pulls if pull.seconds is not None), default=None)
+        digests = sorted({_short(pull.digest) for pull in pulls})
+        counts = (str(pulled - there), str(there), str(failed), str(len(row) - pulled - failed))
+        size = max((pull.size for pull in pulls if pull.size), default=None)
+        time = "" if longest is None else f"{longest:.1f} s"
+        _row(table, image, *counts, time, amount(size), ", ".join(digests))
+    return table
+
+
+def _short(digest: str) -> str:
+    return digest.rpartition(":")[2][:DIGEST_LENGTH]
+
+
+def _table(*titles: str) -> "Table":
+    from rich.table import Table  # noqa: PLC0415 - only people pay for it
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    return table
+
+
+def _row(table: "Table", *texts: str) -> None:
+    from rich.text import Text  # noqa: PLC0415
+
+    table.add_row(*map(Text, texts))

@@ -1,0 +1,149 @@
+"""The pods of pull jobs as last heard of: one list, one watch, and what kip itself has just created."""
+
+import threading
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import structlog
+
+from kip.cluster.api import Cluster, Selection
+from kip.cluster.backoff import backoff
+from kip.cluster.watch import QUIET_SECONDS, WATCH_SECONDS
+from kip.errors import ApiError, Fault, Forbidden, Gone, KipError, Unauthorized
+from kip.pulljob.podview import PodView, read_pod
+
+Manifest = dict[str, Any]
+FATAL = (Forbidden, Unauthorized)
+
+log = structlog.get_logger()
+
+
+class PodBook:
+    """Keeps a view of each pod of a selection; `start` begins to follow them, in a thread of its own.
+
+    Pods that are `put` are there at once, also while a list that began before them is under way: a stepper
+    must not take for lost what was only not yet listed.
+    """
+
+    def __init__(
+        self, cluster: Cluster, selection: Selection, clock: Callable[[], float], random: Random
+    ) -> None:
+        self._cluster, self._selection, self._clock, self._random = cluster, selection, clock, random
+        self._pods: dict[str, PodView] = {}
+        self._fresh: set[str] | None = None
+        self._lock = threading.Lock()
+        self._changed, self._stopped = threading.Event(), threading.Event()
+        self._fault: KipError | None = None
+        self._listed = False
+
+    def start(self) -> None:
+        """Begin to follow the pods."""
+        name = f"pods {self._selection.namespace}/{self._selection.labels}"
+        threading.Thread(target=self._follow_for_ever, name=name, daemon=True).start()
+
+    def stop(self) -> None:
+        """Follow them no more."""
+        self._stopped.set()
+        self.wake()
+
+    def wake(self) -> None:
+        """End a wait. Safe in a signal handler."""
+        self._changed.set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for a change, for so long at most. Raises what ended the watch for good."""
+        self._changed.wait(max(seconds, 0.0))
+        self._changed.clear()
+        if self._fault:
+            raise self._fault
+
+    @property
+    def complete(self) -> bool:
+        """Whether the pods have been listed."""
+        return self._listed
+
+    def views(self) -> tuple[PodView, ...]:
+        """Return the pods."""
+        with self._lock:
+            return tuple(self._pods.values())
+
+    def put(self, pod: Manifest) -> None:
+        """Take in a pod as the API server has just answered it, unless the watch knows it already."""
+        view = read_pod(pod)
+        with self._lock:
+            if self._fresh is not None:
+                self._fresh.add(view.name)
+            if self._pods.get(view.name, view).uid != view.uid or view.name not in self._pods:
+                self._pods[view.name] = view
+
+    def _follow_for_ever(self) -> None:
+        failures = 0
+        while not self._stopped.is_set():
+            try:
+                self._follow()
+                failures = 0
+            except FATAL as error:
+                if self._end(error):
+                    return
+                interruption: KipError = error
+            except ApiError as error:
+                interruption = error
+            except Exception as error:  # noqa: BLE001 - the outermost frame of its thread
+                self._end(Fault(error), at_once=True)
+                return
+            if self._stopped.is_set():
+                return
+            seconds = backoff(interruption, failures, self._random)
+            failures += 1
+            log.warning(
+                "watch_interrupted", resource="pods", error=str(interruption), retry_in_s=round(seconds, 1)
+            )
+            self._stopped.wait(seconds)
+
+    def _end(self, error: KipError, *, at_once: bool = False) -> bool:
+        """Give up where it never worked; a right that was there may come back, as after a restart."""
+        if self._listed and not at_once:
+            return False
+        self._fault = error
+        self.wake()
+        return True
+
+    def _follow(self) -> None:
+        version = self._list()
+        while not self._stopped.is_set():
+            began, before = self._clock(), version
+            for event in self._cluster.watch(self._selection, version, WATCH_SECONDS):
+                version = event.version or version
+                if self._stopped.is_set():
+                    return
+                if event.type != "BOOKMARK":
+                    self._take(event.type, event.object)
+            if version == before and self._clock() - began < QUIET_SECONDS:
+                raise Gone("the watch ended at once")
+
+    def _list(self) -> str:
+        with self._lock:
+            self._fresh = set()
+        found: dict[str, PodView] = {}
+        version = ""
+        # Pods are big: of thousands only their views are kept.
+        for page in self._cluster.pages(self._selection):
+            found |= {view.name: view for view in map(read_pod, page.items)}
+            version = page.version
+        with self._lock:
+            newer = {
+                name: self._pods[name] for name in self._fresh if name in self._pods and name not in found
+            }
+            self._pods, self._fresh, self._listed = found | newer, None, True
+        self.wake()
+        return version
+
+    def _take(self, kind: str, pod: Manifest) -> None:
+        with self._lock:
+            view = read_pod(pod)
+            if kind != "DELETED":
+                self._pods[view.name] = view
+            elif view.name in self._pods and self._pods[view.name].uid == view.uid:
+                del self._pods[view.name]
+        self.wake()

@@ -1,0 +1,298 @@
+"""Single steps: what a job does in each situation. What holds for all stands in test_step_properties.py."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from pullworld import BAD, BEGIN, HANGS, World
+
+from kip.pulljob.podview import Fault
+from kip.pulljob.record import NodeRecord, Record, carried, new_record
+from kip.pulljob.record_text import RecordUnreadable, from_text, to_text
+from kip.pulljob.spec import PullJob
+from kip.pulljob.status import State, cells
+from kip.pulljob.step import Step, left_behind, step
+from kip.pulljob.targets import Target, Targets
+
+IMAGES = tuple(f"registry.example/app{number}:1" for number in range(12))
+JOB = PullJob("job", "images", IMAGES[:1], "0123456789", parallelism=2, backoff_limit=1)
+
+
+def run(world: World, record: Record | None = None, *, seconds: int = 60) -> Step:
+    """Step and tick until the job is over, or so long."""
+    record = record or new_record(world.job, world.now)
+    for _ in range(seconds):
+        done = step(world.job, world.targets(), world.views(), record, world.now)
+        record = done.record
+        world.do(done)
+        if record.finished:
+            return done
+        world.tick()
+    return done
+
+
+def first(job: PullJob, *nodes: Target, **options) -> Step:
+    return step(job, Targets(nodes), (), new_record(job, BEGIN), BEGIN, **options)
+
+
+def reasons(done: Step) -> dict[str, str]:
+    return {name: one.faults[0].reason for name, one in done.record.nodes.items() if one.failed}
+
+
+# Starting.
+
+
+def test_no_more_nodes_start_than_parallelism_allows():
+    done = first(JOB, *map(Target, "abc"))
+    assert [start.node for start in done.starts] == ["a", "b"]
+    assert (done.status.desired, done.status.active, done.status.message) == (
+        3,
+        2,
+        "job is running, no progress",
+    )
+
+
+def test_nor_than_the_shared_budget_allows():
+    assert len(first(JOB, *map(Target, "abc"), budget=1).starts) == 1
+    assert first(JOB, *map(Target, "abc"), budget=-1).starts == ()
+
+
+def test_parallelism_0_pauses_what_is_not_begun():
+    done = first(replace(JOB, parallelism=0), Target("a"))
+    assert (done.starts, done.record.finished) == ((), None)
+    assert done.status.message == "job is paused: parallelism is 0"
+
+
+def test_a_list_shares_pods_and_an_image_that_failed_gets_its_own():
+    world = World(replace(JOB, images=IMAGES), ["a"], {("a", IMAGES[1]): BAD})
+    run(world)
+    assert [len(start.images) for start in world.started] == [10, 2, 1]
+    assert world.started[-1].images == (1,)
+
+
+def test_an_image_that_hangs_holds_up_the_others_once():
+    job = replace(JOB, images=IMAGES[:3], timeout_seconds=5)
+    world = World(job, ["a"], {("a", IMAGES[0]): HANGS})
+    done = run(world)
+    assert [start.images for start in world.started] == [(0, 1, 2), (1, 2), (0,)]
+    assert (done.record.of("a").pulled, done.record.of("a").faults[0].reason) == (0b110, "PullTimeout")
+
+
+def test_nodes_that_were_never_tried_come_before_those_in_trouble():
+    world = World(replace(JOB, parallelism=1), ["a", "b", "c"], {("a", IMAGES[0]): BAD})
+    run(world)
+    assert [start.node for start in world.started] == ["a", "b", "c", "a"] or world.started[-1].node == "a"
+    assert [start.node for start in world.started].count("a") == 2
+
+
+# Nodes.
+
+
+def test_a_node_that_is_silent_is_waited_for_and_given_up_after_ten_minutes():
+    away = Target("a", BEGIN - timedelta(seconds=300))
+    done = first(JOB, away)
+    assert (done.starts, done.record.finished, done.next_at) == ((), None, BEGIN + timedelta(seconds=300))
+    later = step(JOB, Targets((away,)), (), done.record, BEGIN + timedelta(seconds=300))
+    assert (reasons(later), bool(later.record.finished)) == ({"a": "NodeNotReady"}, True)
+
+
+def test_a_node_that_dies_frees_its_place_and_is_asked_again_when_it_is_back():
+    world = World(replace(JOB, parallelism=1), ["a", "b"], {("a", IMAGES[0]): HANGS})
+    record = run(world, seconds=2).record
+    world.silence("a")
+    done = run(world, record, seconds=4)
+    assert done.record.of("b").pulled == 1
+    world.down.clear()
+    world.fate.clear()
+    done = run(world, done.record)
+    assert (done.status.succeeded, done.record.of("a").tries) == (2, {})
+
+
+def test_a_pod_that_is_deleted_or_evicted_is_made_again_and_costs_no_attempt():
+    for harm in ("delete", "evict"):
+        world = World(replace(JOB, backoff_limit=0), ["a"], {("a", IMAGES[0]): HANGS})
+        record = run(world, seconds=2).record
+        getattr(world, harm)(next(iter(world.pods)))
+        world.fate.clear()
+        done = run(world, record)
+        assert (done.status.succeeded, done.record.of("a").lost) == (1, 1)
+
+
+def test_pods_that_go_away_again_and_again_are_told():
+    world = World(JOB, ["a"], {("a", IMAGES[0]): HANGS})
+    record = new_record(JOB, world.now)
+    for _ in range(60):
+        done = step(JOB, world.targets(), world.views(), record, world.now)
+        record = done.record
+        world.do(done)
+        world.pods.clear()
+        world.tick()
+    assert reasons(done) == {"a": "PodLost"}
+
+
+def test_a_full_node_tells_its_own_reason_after_its_retries():
+    world = World(JOB, ["a"])
+    record = new_record(JOB, world.now)
+    for _ in range(60):
+        done = step(JOB, world.targets(), world.views(), record, world.now)
+        record = done.record
+        world.do(done)
+        for pod in world.pods.values():
+            pod["status"] = {
+                "phase": "Failed",
+                "reason": "OutOfpods",
+                "message": "Node didn't have enough resource",
+            }
+        world.tick()
+    assert reasons(done) == {"a": "OutOfpods"}
+    assert len(world.started) == 2
+
+
+def test_a_kubelet_that_never_takes_up_the_pod_is_called_silent_and_not_tried_again():
+    world = World(replace(JOB, timeout_seconds=10), ["a"])
+    begun = first(world.job, Target("a"))
+    world.do(begun)
+    world.silence("a")
+    for _ in range(12):
+        world.tick()
+    done = step(world.job, Targets((Target("a"),)), world.views(), begun.record, world.now)
+    assert (reasons(done), len(done.removals)) == ({"a": "KubeletSilent"}, 1)
+
+
+def test_a_node_that_is_meant_no_more_loses_its_pod_and_counts_no_more():
+    world = World(JOB, ["a", "b"], {("b", IMAGES[0]): HANGS})
+    record = run(world, seconds=3).record
+    done = step(JOB, Targets((Target("a"),)), world.views(), record, world.now)
+    assert (done.status.desired, done.status.succeeded, len(done.removals)) == (1, 1, 1)
+
+
+# Ending.
+
+
+def test_the_deadline_fails_what_is_not_there_and_removes_its_pods():
+    world = World(replace(JOB, deadline_seconds=10), ["a", "b"], {("b", IMAGES[0]): HANGS})
+    done = run(world)
+    assert (reasons(done), len(done.removals)) == ({"b": "DeadlineExceeded"}, 1)
+    assert (done.status.message, done.status.succeeded) == ("job exceeds activeDeadlineSeconds", 1)
+    assert done.record.finished == BEGIN + timedelta(seconds=10)
+
+
+def test_the_last_word_of_the_kubelet_is_kept_with_the_deadline():
+    world = World(replace(JOB, deadline_seconds=8, backoff_limit=9), ["a"], {("a", IMAGES[0]): BAD})
+    assert "before: ErrImagePull" in run(world).record.of("a").faults[0].message
+
+
+def test_a_ttl_lets_the_job_expire_also_at_once():
+    world = World(replace(JOB, ttl_seconds=0), ["a"])
+    assert run(world).expired
+    world = World(replace(JOB, ttl_seconds=30), ["a"])
+    done = run(world)
+    finished = done.record.finished
+    assert (done.expired, done.next_at) == (False, finished + timedelta(seconds=30))
+    later = step(world.job, world.targets(), (), done.record, finished + timedelta(seconds=30))
+    assert (later.expired, later.record) == (True, done.record)
+
+
+def test_a_job_without_nodes_says_so_and_is_over():
+    done = first(JOB)
+    assert (done.status.desired, done.status.message, bool(done.record.finished)) == (
+        0,
+        "no node matches",
+        True,
+    )
+
+
+def test_a_job_that_is_over_counts_the_nodes_that_it_had():
+    world = World(JOB, ["a", "b"], {("b", IMAGES[0]): BAD})
+    done = run(world)
+    world.nodes.append("c")
+    later = step(JOB, world.targets(), world.views(), done.record, world.now)
+    assert (later.status.desired, later.status.failed_nodes, later.starts) == (2, ("b",), ())
+
+
+def test_completion_policy_never_takes_new_nodes_and_looks_again_daily():
+    world = World(replace(JOB, forever=True), ["a"])
+    record = run(world, seconds=10).record
+    world.nodes.append("b")
+    done = run(world, record, seconds=10)
+    assert (done.status.succeeded, done.record.finished) == (2, None)
+    assert timedelta(hours=23.8) < done.next_at - world.now < timedelta(hours=24.2)
+    world.tick(24 * 3600 + 700)
+    done = run(world, done.record, seconds=10)
+    assert ([start.node for start in world.started], done.status.succeeded) == (["a", "b", "a", "b"], 2)
+    assert len(world.pulls) == 2
+
+
+def test_pods_of_drivers_that_are_gone_are_found_by_their_age():
+    world = World(JOB, ["a"], {("a", IMAGES[0]): HANGS})
+    run(world, seconds=1)
+    views = world.views()
+    limit = views[0].expires
+    assert left_behind(views, limit) == ()
+    assert len(left_behind(views, limit + timedelta(seconds=1))) == 1
+
+
+# The record.
+
+
+def test_an_edit_of_the_images_keeps_what_is_pulled_and_still_wanted():
+    world = World(replace(JOB, images=IMAGES[:3]), ["a"], {("a", IMAGES[2]): BAD})
+    before = run(world).record
+    edited = replace(JOB, images=(IMAGES[5], IMAGES[1], IMAGES[2]))
+    kept = carried(before, edited, world.now).of("a")
+    assert (kept.pulled, kept.failed, kept.tries) == (0b010, 0, {})
+    assert kept.started == before.of("a").started
+
+
+def test_a_record_survives_being_written_down_but_for_single_pulls():
+    record = Record(
+        IMAGES,
+        BEGIN,
+        BEGIN + timedelta(seconds=1),
+        "job has completed",
+        {
+            "a": NodeRecord(
+                3, 2, 1, 0b101, 0b010, BEGIN, BEGIN, {1: 2}, {1: Fault("ErrImagePull", "not found")}
+            )
+        },
+    )
+    assert from_text(to_text(record)) == record
+    assert to_text(record) == to_text(record)
+
+
+def test_a_record_of_5000_nodes_fits_into_an_object():
+    nodes = {
+        f"ip-10-0-{number // 250}-{number % 250}.eu-central-1.compute.internal": NodeRecord(
+            2, 2, 0, (1 << 255) - 2, 1, BEGIN + timedelta(seconds=number), BEGIN, {0: 4},
+            {0: Fault("ErrImagePull", f"dial tcp 10.0.0.{number}: i/o timeout" + "x" * 400)},
+        )
+        for number in range(5000)
+    }  # fmt: skip
+    assert len(to_text(Record(IMAGES, BEGIN, nodes=nodes))) < 200_000
+
+
+@pytest.mark.parametrize("text", ["", "xx", "AAAA", to_text(Record((), BEGIN))[:-8]])
+def test_what_is_no_record_is_said_to_be_none(text):
+    with pytest.raises(RecordUnreadable):
+        from_text(text)
+
+
+def test_cells_tell_of_each_image_on_each_node():
+    world = World(JOB, ["a", "b", "c"], {("b", IMAGES[0]): BAD})
+    done = run(world)
+    found = {cell.node: cell for cell in cells(JOB, world.targets(), done.record)}
+    assert {node: cell.state for node, cell in found.items()} == {
+        "a": State.PULLED,
+        "b": State.FAILED,
+        "c": State.PULLED,
+    }
+    assert found["a"].pull.digest.startswith("registry.example/x@sha256:")
+    assert found["b"].fault == Fault("ErrImagePull", f"{IMAGES[0]}: not found")
+
+
+def test_a_step_over_5000_nodes_is_cheap():
+    targets = Targets(tuple(Target(f"node{number}") for number in range(5000)))
+    pulled = NodeRecord(1, 1, pulled=1)
+    nodes = {f"node{number}": pulled for number in range(4000)}
+    done = step(JOB, targets, (), replace(new_record(JOB, BEGIN), nodes=nodes), BEGIN)
+    assert (len(done.starts), done.status.succeeded) == (2, 4000)
