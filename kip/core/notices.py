@@ -6,6 +6,23 @@ from datetime import datetime
 
 from kip.core.troubles import Trouble
 
+REASONS = {
+    "ImageFailed": "An image fails on some nodes: the kubelet's reason, which nodes, what to do.",
+    "ImageRecovered": "That is over.",
+    "NodeNotServed": "Nodes have no pod, or do not answer: why, which, what to do.",
+    "NodeServed": "That is over.",
+    "CacheChanged": "The cache was made or changed, and why: an edit, a refresh.",
+    "CacheRestored": "Somebody else had changed it, and it was brought back.",
+    "CacheComplete": "Every image is on every node again, and after how long.",
+    "SettingsRefused": "The newest settings cannot be used: key, value and remedy.",
+    "SettingsAccepted": "That is over.",
+    "EntryRefused": "One image is left out, and why; all others are cached.",
+    "ForeignDaemonSet": "The name of the cache is that of somebody else's DaemonSet, which is left alone.",
+    "ReconcileFailed": "The keeper cannot do its work: which right is missing, for example.",
+    "ReconcileSucceeded": "That is over.",
+}
+"""What each reason tells. docs/logs.md has this table."""
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:

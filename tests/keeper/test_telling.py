@@ -1,18 +1,23 @@
 """What is told to people, how often, and in which form."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from fakes import EVERYTHING, Clock, FakeCluster
 from samples import COMPLETE, manifest, settings, stored
 from structlog.testing import capture_logs
 
+from kip.core import notices as notices_module
 from kip.core.cell import Cell, State
+from kip.core.notices import REASONS
 from kip.core.progress import Progress, read_progress
 from kip.core.rights import Rights
 from kip.core.status import Matrix
 from kip.core.steps import Action, Plan, Step, Target
 from kip.errors import Forbidden, OwnershipError, Problem, ServerError, SettingsError
+from kip.keeper import telling as telling_module
 from kip.keeper.events import BURST, REFILL_SECONDS, Events
 from kip.keeper.reconcile import Outcome
 from kip.keeper.telling import REMIND_SECONDS, STEADY_SECONDS, Telling
@@ -255,3 +260,12 @@ def test_a_note_is_never_too_long_for_the_api_server():
     scene.survey(FAILED, message="ü" * 2000)
     (event,) = scene.events
     assert (len(event["note"].encode()) <= 1024, event["note"].endswith("...")) == (True, True)
+
+
+def test_every_reason_is_described():
+    source = Path(telling_module.__file__).read_text("utf-8") + Path(notices_module.__file__).read_text(
+        "utf-8"
+    )
+    described = set(REASONS)
+    told = set(re.findall(r'"((?:Image|Node|Cache|Settings|Entry|Foreign|Reconcile)[A-Z][a-zA-Z]+)"', source))
+    assert told == described
