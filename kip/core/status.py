@@ -1,7 +1,7 @@
 """Which image is on which node: the matrix, from the cache pods as the kubelets report them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ RANK = [State.CACHED, State.PULLING, State.FAILED, State.WAITING, State.ABSENT]
 """While an update rolls a node has two pods: the better word counts, as either pod pins the image."""
 
 
-Seen = dict[str, list[Cell]]
+Seen = dict[str, Cell]
 """What the pods of one node say of each entry of the list, by its name."""
 
 
@@ -89,7 +89,9 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
     by_node = lost | by_node
     nodes = tuple(sorted(by_node))
     cells = (
-        _cell(node, name, image, by_node[node].get(name, ())) for name, image in wanted for node in nodes
+        by_node[node].get(name) or Cell(node, name, image, State.ABSENT)
+        for name, image in wanted
+        for node in nodes
     )
     return Matrix(
         namespace=metadata["namespace"],
@@ -164,22 +166,21 @@ def _see(
 ) -> None:
     node = node_of(pod)
     seen = by_node.setdefault(node, {})
-    for name, image in wanted:
-        seen.setdefault(name, []).extend(cells_of(node, name, image, pod, now))
+    for cell in cells_of(node, wanted, pod, now):
+        before = seen.get(cell.name)
+        seen[cell.name] = _merged(before, cell) if before else cell
 
 
-def _cell(node: str, name: str, image: str, cells: Sequence[Cell]) -> Cell:
-    absent = Cell(node, name, image, State.ABSENT)
-    best = min(cells, key=lambda cell: RANK.index(cell.state), default=absent)
-    if best.state is State.WAITING and not best.reason:
-        # The pod before this one may know why it will not start either: a node with a full disk refuses each.
-        told = next((cell for cell in cells if cell.reason), best)
-        return replace(best, reason=told.reason, message=told.message)
-    if best.state is State.CACHED:
-        # Held by the pod before; the newest fails.
-        failed = next((cell for cell in cells if cell.state is State.FAILED), best)
-        return replace(best, reason=failed.reason, message=failed.message, attempts=failed.attempts)
-    return best
+def _merged(first: Cell, second: Cell) -> Cell:
+    """Return what two pods of one node tell of an image."""
+    best, other = sorted((first, second), key=lambda cell: RANK.index(cell.state))
+    # The pod before a new one may know why that will not start either: a node with a full disk refuses each.
+    waits = best.state is State.WAITING and not best.reason
+    # Held by the pod before, while the newest fails.
+    held = best.state is State.CACHED and other.state is State.FAILED
+    if not waits and not held:
+        return best
+    return replace(best, reason=other.reason, message=other.message, attempts=other.attempts)
 
 
 def _uncertain(cell: Cell) -> Cell:
