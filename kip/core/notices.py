@@ -43,31 +43,37 @@ class Condition:
     """Something that lasts, and is told when it begins, and when it is over.
 
     `key` makes it the same one at two looks. `over` is the reason that tells of its end, "" where nothing is
-    to be told then.
+    to be told then. `exact`: other words are another thing, and told at once.
     """
 
     key: tuple[str, ...]
     reason: str
     note: str
     over: str = ""
+    exact: bool = False
 
 
 def of_troubles(found: Iterable[Trouble]) -> tuple[Condition, ...]:
-    """Return the conditions that the troubles of a cache are."""
-    return tuple(
-        Condition(
-            trouble.key,
-            "ImageFailed" if trouble.failed else "NodeNotServed",
-            _sentence(trouble.line, trouble.remedy),
-            over="ImageRecovered" if trouble.failed else "NodeServed",
-        )
-        for trouble in found
+    """Return the conditions that the troubles of a cache are: one for each image, whatever it fails of."""
+    images: dict[str, list[Trouble]] = {}
+    others = []
+    for trouble in found:
+        if trouble.failed:
+            images.setdefault(trouble.images[0], []).append(trouble)
+        else:
+            others.append(Condition(trouble.key, "NodeNotServed", _told(trouble), over="NodeServed"))
+    failing = (
+        Condition(("image", name), "ImageFailed", " ".join(map(_told, same)), over="ImageRecovered")
+        for name, same in images.items()
     )
+    return (*failing, *others)
 
 
 def settings_refused(problem: str) -> Condition:
     """Return the condition that the newest settings cannot be used."""
-    return Condition(("settings",), "SettingsRefused", problem.replace("\n", "; "), over="SettingsAccepted")
+    return Condition(
+        ("settings",), "SettingsRefused", problem.replace("\n", "; "), "SettingsAccepted", exact=True
+    )
 
 
 def entry_refused(problem: str) -> Condition:
@@ -83,6 +89,10 @@ def foreign_daemonset(message: str, hint: str) -> Condition:
 def reconcile_failed(message: str, hint: str) -> Condition:
     """Return the condition that the keeper cannot do its work."""
     return Condition(("reconcile",), "ReconcileFailed", _sentence(message, hint), over="ReconcileSucceeded")
+
+
+def _told(trouble: Trouble) -> str:
+    return _sentence(trouble.line, trouble.remedy)
 
 
 def _sentence(what: str, remedy: str) -> str:

@@ -28,7 +28,8 @@ class Matrix:
     `nodes` are those that have a cache pod, sorted; `podless` those that are known to lack one. `refused`
     says in the DaemonSet controller's words why it can make no pod, as far as that is known. `unstarted` has
     node and uid of each pod that its kubelet took up and could not start by now; only Events tell why.
-    `images` are name and reference of the entries, in the order of the list, also while no node has a pod.
+    `images` are name and reference of the entries, in the order of the list, also while no node has a pod;
+    `newest_pod` is when the last pod was made (RFC 3339).
     """
 
     namespace: str
@@ -41,6 +42,7 @@ class Matrix:
     refused: str = ""
     unstarted: tuple[tuple[str, str], ...] = ()
     images: tuple[tuple[str, str], ...] = ()
+    newest_pod: str = ""
 
     @property
     def without_pod(self) -> int:
@@ -76,10 +78,12 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
     by_node: dict[str, Seen] = {}
     lost: dict[str, Seen] = {}
     unstarted: list[tuple[str, str]] = []
+    newest = ""
     for pod in pods:
         # Pods are big: of thousands only their cells are kept.
         if not _is_of(pod, metadata["uid"]):
             continue
+        newest = max(newest, pod["metadata"].get("creationTimestamp") or "")
         if is_on_lost_node(pod):
             _see(lost, pod, wanted, now)
         if not pod["metadata"].get("deletionTimestamp"):
@@ -102,6 +106,7 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
         cells=tuple(_uncertain(cell) if cell.node in lost else cell for cell in cells),
         unstarted=tuple(unstarted),
         images=tuple(wanted),
+        newest_pod=newest,
     )
 
 

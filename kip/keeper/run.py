@@ -84,6 +84,7 @@ def run(
         _now,
         time.monotonic,
     )
+    telling.events.start()
     served = bool(http_address)
     survey = Survey(metrics, board, telling, cluster, reconciler.rights, _now, time.monotonic, served=served)
     hearers = {EVENTS: lambda event: _count_pull(event, settings.in_force, metrics)}
@@ -168,7 +169,7 @@ def _home(cluster: Cluster, environment: Mapping[str, str], namespace: str) -> M
 
 def _count_pull(event: Manifest, settings: Settings | None, metrics: Metrics) -> None:
     pull = read_pull(event, settings.daemonset_name) if settings else None
-    if pull:
+    if settings and pull and pull.container in {entry.name for entry in settings.images}:
         metrics.pulled(pull.container, pull.seconds, pull.size)
 
 
