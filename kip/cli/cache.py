@@ -89,7 +89,7 @@ class Looker:
         )
 
     def _settings(self, found: Manifest | None) -> tuple[Settings | None, str, tuple[str, ...]]:
-        """Return the newest settings as far as they may be read, why they cannot be used, what is left out."""
+        """Return the newest settings as far as they may be read, what is wrong with them, what is left out."""
         try:
             values = self._values(found)
         except Forbidden:
