@@ -152,6 +152,11 @@ class Loop:
         if again is not None:
             self._wake_in(again, "survey")
 
+    def keep_alive(self) -> None:
+        """Do in the middle of something long what must not wait for its end."""
+        self.health.tick()
+        self._keep_lease()
+
     def _keep_lease(self) -> None:
         """Renew the lease, or look whether it is free, when that is due; a change of hands wakes the loop."""
         before = self.leadership.holding

@@ -48,6 +48,9 @@ class Survey:
     now: Callable[[], datetime]
     clock: Callable[[], float]
     served: bool = True
+    between: Callable[[], None] = lambda: None
+    """Called now and then during a look, which takes a while where there are thousands of pods."""
+
     _seen: tuple[str, int, Progress | None] | None = None
     _complete: bool = False
     _made_at: float = 0.0
@@ -92,7 +95,7 @@ class Survey:
         started = self.clock()
         self._complete = False
         try:
-            matrix = read_images(self.cluster, found, self.now())
+            matrix = read_images(self.cluster, found, self.now(), between=self.between)
         except KipError as error:
             self.metrics.surveyed(None)
             self.board.hide(f"the cache pods cannot be listed: {error}")

@@ -111,7 +111,9 @@ def read_pods(
     return tuple(pods)
 
 
-def read_raw_pods(cluster: Cluster, daemonset: Manifest) -> Iterator[Manifest]:
+def read_raw_pods(
+    cluster: Cluster, daemonset: Manifest, between: Callable[[], None] = lambda: None
+) -> Iterator[Manifest]:
     """Yield the pods of one cache as they are, page by page."""
     metadata, labels = daemonset["metadata"], daemonset["spec"]["selector"].get("matchLabels") or {}
     selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
@@ -120,6 +122,7 @@ def read_raw_pods(cluster: Cluster, daemonset: Manifest) -> Iterator[Manifest]:
         for pod in page.items:
             if any(owner.get("uid") == uid for owner in pod["metadata"].get("ownerReferences") or ()):
                 yield pod
+        between()
 
 
 def read_images(
@@ -127,12 +130,14 @@ def read_images(
     daemonset: Manifest,
     now: datetime,
     nodes: Callable[[], Iterable[Manifest]] = tuple,
+    between: Callable[[], None] = lambda: None,
 ) -> Matrix:
     """Return which image of the cache is on which node, and why nodes have no pod, as far as that is told.
 
     `nodes` reads all nodes where that is allowed; it is asked only when some lack their pod.
+    `between` is called after each page of pods, as there may be many.
     """
-    matrix = read_matrix(daemonset, read_raw_pods(cluster, daemonset), now=now)
+    matrix = read_matrix(daemonset, read_raw_pods(cluster, daemonset, between), now=now)
     namespace, uid = daemonset["metadata"]["namespace"], daemonset["metadata"]["uid"]
     if matrix.unstarted:
         matrix = with_unstarted(matrix, _read_events(cluster, namespace, *NOT_SET_UP))

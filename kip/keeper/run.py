@@ -100,6 +100,7 @@ def run(
         clock=time.monotonic,
         random=random,
     )
+    survey.between = loop.keep_alive
     log.info("keeper_started", version=__version__, http_address=http_address or None)
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):

@@ -180,3 +180,16 @@ def test_a_complete_cache_makes_it_ready():
     with capture_logs():
         it.once(("daemonset_changed",))
     assert [check.problem for check in it.health.ready()] == ["", ""]
+
+
+def test_the_lease_is_renewed_and_life_is_shown_in_the_middle_of_something_long():
+    it = loop(FakeCluster(), ("start",), IMAGES=IMAGES)
+    with capture_logs():
+        it.once(("start",))
+    renewals = it.reconciler.cluster.calls.count("update leases")
+    it.clock.seconds += 20.0
+    it.keep_alive()
+    assert (it.health.ticked, it.reconciler.cluster.calls.count("update leases") - renewals) == (
+        it.clock.seconds,
+        1,
+    )

@@ -2,14 +2,16 @@
 
 import base64
 import json
+from datetime import UTC, datetime
 
 import pytest
 from fakes import EVERYTHING, FakeCluster
-from samples import settings
+from samples import manifest, settings, stored
 from structlog.testing import capture_logs
 
+from kip.cluster.api import Listing
 from kip.core.rights import Rights
-from kip.keeper.observing import read_credentials
+from kip.keeper.observing import read_credentials, read_images
 
 CHOSEN = settings(IMAGE_PULL_SECRETS="first")
 
@@ -40,3 +42,15 @@ def test_a_pull_secret_that_cannot_be_used_is_told_without_what_is_in_it():
 
 def test_a_pull_secret_that_is_not_there_says_nothing():
     assert read_credentials(FakeCluster(), CHOSEN, EVERYTHING) == ()
+
+
+def test_between_the_pages_of_pods_there_is_time_for_more():
+    class Paged(FakeCluster):
+        def pages(self, _selection):
+            yield from (Listing((), "1"), Listing((), "1"))
+
+    turns: list[int] = []
+    read_images(
+        Paged(), stored(manifest()), datetime(2026, 11, 21, tzinfo=UTC), between=lambda: turns.append(1)
+    )
+    assert len(turns) == 2
