@@ -167,6 +167,11 @@ def dead():
         yield
     finally:
         hack("cluster", "node", "start", NODE)
+        # The API server shows the pods as they were before for a while: the runtime itself is asked.
+        eventually(
+            lambda: CACHE in hack("cluster", "node", "containers", NODE), "pods on the node", seconds=90
+        )
+        eventually(lambda: condition("Ready") == "True", "a ready node")
 
 
 @contextmanager

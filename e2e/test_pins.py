@@ -22,6 +22,8 @@ from realcluster import (
 )
 from upstream import upstream_cache
 
+from kip.core.render import REFRESHED_AT
+
 NAME = "kubernetes-image-puller"
 CONFIGMAP = "k8s-image-puller"
 MOST_WRITES = 6
@@ -68,6 +70,12 @@ def settled(namespace: str, name: str = NAME) -> bool:
     status = found["status"]
     seen = status.get("observedGeneration") == found["metadata"]["generation"]
     return seen and status.get("updatedNumberScheduled", 0) == status["desiredNumberScheduled"]
+
+
+def refreshed(namespace: str) -> bool:
+    """Whether the cache was refreshed once."""
+    found = get("daemonset", NAME, namespace=namespace)
+    return REFRESHED_AT in found["spec"]["template"]["metadata"].get("annotations", {})
 
 
 def changed(namespace: str, pins, wanted, nodes, *, ill: bool, rules) -> None:
@@ -354,8 +362,8 @@ def test_a_refresh_of_tags_that_did_not_move_rolls_nothing(namespace, deployment
         pins.wait_for([image], nodes)
         pins.want([image])
         if blind:  # it may not see what runs: one refresh tells it what the digest is
-            eventually(lambda: it.events("refresh_begins"), "a first refresh", seconds=100)
-            eventually(lambda: settled(namespace), "its end")
+            eventually(lambda: refreshed(namespace) and settled(namespace), "a first refresh", seconds=100)
+            eventually(lambda: len(get("pods", namespace=namespace)) == len(nodes), "its end")
         uids = {pod["metadata"]["uid"] for pod in get("pods", namespace=namespace)}
         eventually(lambda: it.events("refresh_not_needed"), "a refresh that is not needed", seconds=150)
         same = {pod["metadata"]["uid"] for pod in get("pods", namespace=namespace)} == uids

@@ -1,31 +1,54 @@
 """Reading the cache for the commands that show it or wait for it."""
 
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from kip.cluster.api import DAEMONSETS, DEPLOYMENTS, NODES, PODS, Cluster, Selection
+from kip.cluster.api import DAEMONSETS, DEPLOYMENTS, EVENTS, NODES, Cluster, Selection
 from kip.config import sources
 from kip.config.images import CacheImage
 from kip.config.settings import Settings, read_settings
-from kip.core.status import Matrix, read_matrix
-from kip.core.waiting import Look, environment_of, merge_environment, not_yet_taken, selected_nodes
+from kip.core.kubernetes_events import FAILURES, PULLS, with_events
+from kip.core.node_selection import selected_nodes
+from kip.core.status import Matrix
+from kip.core.waiting import Look, environment_of, not_yet_taken
 from kip.errors import Forbidden, NotFound, SettingsError
-from kip.keeper.observing import read_configmap
+from kip.keeper.observing import read_configmap, read_images
 
 Manifest = dict[str, Any]
 
 
-def read_status(cluster: Cluster, namespace: str, name: str) -> Matrix:
-    """Return the matrix of a cache. Raises NotFound when there is none."""
+def read_status(cluster: Cluster, namespace: str, name: str, *, pulls: bool = False) -> Matrix:
+    """Return the matrix of a cache, if asked for with what Events tell of its `pulls`: these are many.
+
+    Raises NotFound when there is none.
+    """
     found = cluster.get(DAEMONSETS, namespace, name)
     if found is None:
         raise NotFound(
             f"there is no DaemonSet {namespace}/{name}",
             hint="Name it with -n and --daemonset. `kubectl get daemonsets -A` lists all there are.",
         )
-    return _matrix(cluster, found)
+    matrix = read_images(cluster, found, datetime.now(UTC), lambda: _nodes(cluster))
+    return with_events(matrix, _events(cluster, namespace)) if pulls else matrix
+
+
+def _nodes(cluster: Cluster) -> tuple[Manifest, ...]:
+    try:
+        return cluster.list_all(Selection(NODES, "")).items
+    except Forbidden:
+        return ()
+
+
+def _events(cluster: Cluster, namespace: str) -> Iterator[Manifest]:
+    """Yield what the kubelets tell of pulls, as far as that may be read."""
+    with suppress(Forbidden):
+        for fields in (PULLS, FAILURES):
+            for page in cluster.pages(Selection(EVENTS, namespace, fields=fields)):
+                yield from page.items
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +76,7 @@ class Looker:
         if settings and not_yet_taken(found, settings):
             found = self.cluster.get(DAEMONSETS, self.namespace, self.name) or found
         matching = self._matching_nodes()
-        matrix = _matrix(self.cluster, found)
+        matrix = read_images(self.cluster, found, datetime.now(UTC))
         held = found["spec"]["template"]["spec"]["containers"]
         return Look(
             matrix,
@@ -97,7 +120,8 @@ class Looker:
             return {}
         environment, whole = environment_of(deployment)
         configmaps = [read_configmap(self.cluster, self.namespace, each) for each in whole]
-        return merge_environment(environment, configmaps)
+        # A container's own variables win over those of the ConfigMaps it takes whole, of these the last.
+        return ChainMap(environment, *reversed(configmaps))
 
     def _matching_nodes(self) -> tuple[Manifest, ...] | None:
         if not self.selector:
@@ -111,18 +135,6 @@ class Looker:
                 status=error.status,
                 reason=error.reason,
             ) from error
-
-
-def _matrix(cluster: Cluster, found: Manifest) -> Matrix:
-    return read_matrix(found, _pods(cluster, found), now=datetime.now(UTC))
-
-
-def _pods(cluster: Cluster, found: Manifest) -> Iterator[Manifest]:
-    """Yield the pods page by page: of thousands only the cells are kept."""
-    labels = found["spec"]["selector"].get("matchLabels") or {}
-    selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-    for page in cluster.pages(Selection(PODS, found["metadata"]["namespace"], labels=selector)):
-        yield from page.items
 
 
 def _wanted_nodes(found: Manifest, matching: tuple[Manifest, ...], matrix: Matrix) -> frozenset[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import click
 
-from kip.cli.options import cluster_options, output_option, settings_options
+from kip.cli.options import cluster_options, output_option, settings_options, values_from
 from kip.cli.output import document
 from kip.cluster.client import connect
 from kip.cluster.facts import no_facts, read_facts
@@ -91,12 +91,7 @@ def _given(env_file: str | None, configmap: str | None, values_files: tuple[str,
         raise UsageError("--env-file, --configmap and --values exclude each other", hint="Give one of them.")
     if values_files:
         return _Given(*sources.from_values_files(values_files), live=False)
-    if env_file:
-        values = sources.from_env_file(env_file)
-    else:
-        values = sources.from_configmap_manifest(configmap) if configmap else sources.from_environment()
-    live = not (env_file or configmap)
-    return _Given(values, sources.near_misses(values, environment=live), live)
+    return _Given(*values_from(env_file, configmap), live=not (env_file or configmap))
 
 
 def _findings(given: _Given, kubeconfig: str, context: str) -> tuple[Finding, ...]:

@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -9,6 +9,7 @@ import click
 from kip.cli.output import remark
 from kip.config import sources
 from kip.config.notes import Note
+from kip.config.partial import CachePlace, cache_place
 from kip.config.settings import Settings, read_settings
 from kip.errors import UsageError
 
@@ -38,6 +39,22 @@ def cluster_options(command: Command) -> Command:
     return command
 
 
+def place_options(command: Command) -> Command:
+    """Which cache."""
+    for option in (
+        click.option("--daemonset", default="", help="The cache's name. Default: DAEMONSET_NAME."),
+        click.option("-n", "--namespace", default="", help="Default: NAMESPACE, else the pod's own."),
+    ):
+        command = option(command)
+    return command
+
+
+def place_from(namespace: str, daemonset: str) -> CachePlace:
+    """Return where the cache is: what was typed, else what the environment says."""
+    place = cache_place(sources.from_environment(), pod_namespace=sources.pod_namespace())
+    return CachePlace(namespace or place.namespace, daemonset or place.daemonset_name)
+
+
 def output_option(*forms: str, default: str) -> Callable[[Command], Command]:
     """Return the option `-o`."""
     return click.option(
@@ -56,17 +73,21 @@ def seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     return hours * 3600 + minutes * 60 + rest
 
 
-def settings_from(env_file: str | None, configmap: str | None) -> Settings:
-    """Read the settings; remarks about them go to standard error. Raises SettingsError, KipError."""
+def values_from(env_file: str | None, configmap: str | None) -> tuple[Mapping[str, str], tuple[Note, ...]]:
+    """Return the settings as they are written, and the keys that are nearly a setting's."""
     if env_file and configmap:
         raise UsageError("--env-file and --configmap exclude each other", hint="Give one of them.")
     if env_file:
-        values = sources.from_env_file(env_file)
-    elif configmap:
-        values = sources.from_configmap_manifest(configmap)
+        values: Mapping[str, str] = sources.from_env_file(env_file)
     else:
-        values = sources.from_environment()
-    _remark(sources.near_misses(values, environment=not (env_file or configmap)))
+        values = sources.from_configmap_manifest(configmap) if configmap else sources.from_environment()
+    return values, sources.near_misses(values, environment=not (env_file or configmap))
+
+
+def settings_from(env_file: str | None, configmap: str | None) -> Settings:
+    """Read the settings; remarks about them go to standard error. Raises SettingsError, KipError."""
+    values, notes = values_from(env_file, configmap)
+    _remark(notes)
     reading = read_settings(values, pod_namespace=sources.pod_namespace())
     _remark(reading.notes)
     return reading.settings

@@ -6,14 +6,14 @@ import time
 import click
 
 from kip.cli.cache import read_status
-from kip.cli.options import cluster_options, output_option
+from kip.cli.options import cluster_options, output_option, place_from, place_options
 from kip.cli.output import document
 from kip.cli.status_table import console, picture
 from kip.cli.waiter import pace, pauses
 from kip.cluster.api import Cluster
 from kip.cluster.client import connect
 from kip.config import sources
-from kip.config.partial import CachePlace, cache_place
+from kip.config.partial import CachePlace
 from kip.core.status import to_document
 from kip.errors import UsageError
 from kip.log import configure
@@ -28,8 +28,7 @@ Examples:
 
 
 @click.command("status", epilog=EXAMPLES)
-@click.option("-n", "--namespace", default="", help="Default: NAMESPACE, else the pod's own.")
-@click.option("--daemonset", default="", help="The cache's name. Default: DAEMONSET_NAME.")
+@place_options
 @click.option("--nodes", "by_node", is_flag=True, help="A row for each node, not for each image.")
 @click.option("-w", "--watch", is_flag=True, help="Show it live, until Ctrl-C; needs a terminal.")
 @cluster_options
@@ -52,15 +51,15 @@ def command(
 
     Exit code 0: every image is on every selected node; 3: not yet, or not at all.
     """
-    place = cache_place(sources.from_environment(), pod_namespace=sources.pod_namespace())
-    place = CachePlace(namespace or place.namespace, daemonset or place.daemonset_name)
+    place = place_from(namespace, daemonset)
     wide = output == "wide"
     if watch and (output in ("json", "yaml") or not sys.stdout.isatty()):
         raise UsageError("--watch shows a table on a terminal", hint="`kip wait` waits, and is for programs.")
     cluster = connect(kubeconfig or sources.kubeconfig(), context)
     if watch:
         _show_live(cluster, place, by_node=by_node, wide=wide)
-    matrix = read_status(cluster, place.namespace, place.daemonset_name)
+    pulls = output != "table"
+    matrix = read_status(cluster, place.namespace, place.daemonset_name, pulls=pulls)
     if output in ("json", "yaml"):
         click.echo(document(to_document(matrix), output), nl=False)
     else:

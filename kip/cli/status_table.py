@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from kip.cli.faults import faults
-from kip.core.status import Cell, Matrix, State
+from kip.core.cell import Cell, State
+from kip.core.status import Matrix
+from kip.core.troubles import troubles
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -46,7 +47,11 @@ def picture(matrix: Matrix, *, by_node: bool, wide: bool) -> "Group":
     from rich.text import Text  # noqa: PLC0415
 
     table = _nodes(matrix, wide=wide) if by_node else _images(matrix, wide=wide)
-    lines = [Text(line, style="red") for line in faults(matrix.cells)]
+    lines = []
+    for trouble in troubles(matrix):
+        lines.append(Text(trouble.line, style="red"))
+        if trouble.remedy:
+            lines.append(Text(f"  {trouble.remedy}"))
     return Group(table, *lines, Text(verdict(matrix)))
 
 

@@ -10,15 +10,16 @@ from typing import Any
 import click
 
 from kip.cli.cache import Looker
-from kip.cli.faults import faults
-from kip.cli.options import cluster_options, output_option, seconds
+from kip.cli.options import cluster_options, output_option, place_from, place_options, seconds
 from kip.cli.output import document, remark
 from kip.cli.waiter import End, Waiter, pauses
 from kip.cluster.client import connect
 from kip.config import sources
-from kip.config.partial import CachePlace, cache_place
+from kip.config.partial import CachePlace
+from kip.core.cell import NODE_NOT_READY, Cell, State
 from kip.core.progress import Progress
-from kip.core.status import NODE_NOT_READY, Cell, Matrix, State, to_document
+from kip.core.status import Matrix, to_document
+from kip.core.troubles import refusal_of, troubles_in
 from kip.core.waiting import Goal, Result, Verdict
 from kip.log import configure
 
@@ -35,8 +36,7 @@ Told = Callable[[Verdict], None]
 
 
 @click.command("wait", epilog=EXAMPLES)
-@click.option("-n", "--namespace", default="", help="Default: NAMESPACE, else the pod's own.")
-@click.option("--daemonset", default="", help="The cache's name. Default: DAEMONSET_NAME.")
+@place_options
 @click.option(
     "--timeout",
     callback=seconds,
@@ -89,8 +89,7 @@ def command(
     """
     configure(level="error", stream=sys.stderr)
     environment, pod_namespace = sources.from_environment(), sources.pod_namespace()
-    place = cache_place(environment, pod_namespace=pod_namespace)
-    place = CachePlace(namespace or place.namespace, daemonset or place.daemonset_name)
+    place = place_from(namespace, daemonset)
     cluster = connect(kubeconfig or sources.kubeconfig(), context)
     looker = Looker(cluster, place.namespace, place.daemonset_name, environment, pod_namespace, nodes)
     goal = Goal(images, min_percent, fail_fast=fail_fast, allow_none=allow_none)
@@ -164,7 +163,11 @@ def _said(end: End, place: CachePlace) -> Iterator[str]:
         return
     how = "Failed" if verdict.result is Result.FAILED else "Not reached"
     yield f"{how} after {end.seconds:.0f} s: {progress(verdict) or 'nothing is known'} ({name})."
-    yield from faults(verdict.missing)
+    refusal = refusal_of(end.matrix) if end.matrix else None
+    for trouble in (*troubles_in(verdict.missing), *filter(None, [refusal])):
+        yield trouble.line
+        if trouble.remedy:
+            yield f"  {trouble.remedy}"
     yield f"Next: {_next(verdict, end.matrix, place)}"
 
 

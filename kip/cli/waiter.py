@@ -9,18 +9,15 @@ from random import Random
 
 from kip.cluster.api import DAEMONSETS, Cluster, Selection
 from kip.cluster.backoff import backoff
+from kip.cluster.pacing import pause_after
 from kip.core.status import Matrix
 from kip.core.waiting import Goal, Look, Result, Verdict, judge
 from kip.errors import ServerError, TooManyRequests, Unreachable
 from kip.keeper.triggers import Triggers, Watches
 
-SHARE_OF_TIME = 20.0
-"""The pause after a look is so many times as long as the look: a list of thousands of pods is dear."""
-
 SHORTEST_SECONDS = 0.5
 USUAL_SECONDS = 2.0
 LONGEST_SECONDS = 15.0
-DEAREST_SECONDS = 120.0
 SHARE_OF_QUIET = 0.1
 """Where nothing has changed for long, the next look can wait for a while too."""
 
@@ -79,7 +76,7 @@ class Waiter:
 
 def pace(cost: float, unchanged: float = 0.0) -> tuple[float, float]:
     """Return how long to pause at least and at most after a look that took `cost` seconds."""
-    least = max(SHORTEST_SECONDS, min(cost * SHARE_OF_TIME, DEAREST_SECONDS))
+    least = max(SHORTEST_SECONDS, pause_after(cost))
     quiet = min(max(USUAL_SECONDS, unchanged * SHARE_OF_QUIET), LONGEST_SECONDS)
     return least, max(least, quiet)
 

@@ -39,12 +39,15 @@ NODES = Resource("", "v1", "nodes", "Node")
 QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
 LIMIT_RANGES = Resource("", "v1", "limitranges", "LimitRange")
 EVENTS = Resource("", "v1", "events", "Event")
+TOLD_EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
+"""The same objects; others' are read in the form that they are written in, kip's own are in the newer one."""
+
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which objects of a namespace: all, one by name, those with labels or fields (`a=b,c=d`).
+    """Which objects of a namespace: all, one by name, or those with labels or fields (`a=b,c=d`).
 
     A right that is limited to names covers list and watch only with the name given here.
     """

@@ -281,10 +281,9 @@ class KubernetesCluster:
 
 def _selectors(selection: Selection) -> Query:
     query: Query = []
-    fields = [f"metadata.name={selection.name}"] if selection.name else []
-    fields += [selection.fields] if selection.fields else []
-    if fields:
-        query.append(("fieldSelector", ",".join(fields)))
+    name = f"metadata.name={selection.name}" if selection.name else ""
+    if fields := ",".join(filter(None, [name, selection.fields])):
+        query.append(("fieldSelector", fields))
     if selection.labels:
         query.append(("labelSelector", selection.labels))
     return query

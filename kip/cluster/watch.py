@@ -1,8 +1,4 @@
-"""Watching in three layers: one request (the client's), list and follow, and for ever.
-
-Nothing here carries data to the reconcile loop: a change is told by calling `changed`, and the loop reads
-what it needs itself.
-"""
+"""Watching in three layers: one request (the client's), list and follow, and for ever."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -27,12 +23,13 @@ log = structlog.get_logger()
 
 
 def follow(cluster: Cluster, selection: Selection, clock: Callable[[], float]) -> Iterator[WatchEvent | None]:
-    """Yield None after each complete list, then every event, until something fails.
+    """Yield None once it begins, then every event, until something fails.
 
     The end of a watch request is no failure: the next goes on from the last version seen. Raises Gone when
     that version is too old, and any other ApiError as it comes.
     """
-    version = cluster.list_all(selection).version
+    # A page tells the version of all; there may be many thousands of Events.
+    version = next(cluster.pages(selection)).version
     yield None
     while True:
         started, version_before = clock(), version
@@ -47,16 +44,16 @@ def follow(cluster: Cluster, selection: Selection, clock: Callable[[], float]) -
 def watch_for_ever(
     cluster: Cluster,
     selection: Selection,
-    changed: Callable[[str], None],
+    seen: Callable[[WatchEvent | None], None],
     *,
     stop: threading.Event,
     clock: Callable[[], float],
     random: Random,
     restarted: Callable[[str], None] = lambda _resource: None,
 ) -> None:
-    """Call `changed` after each change of the selection, until `stop` is set; retry errors with back-off.
+    """Call `seen` with each change of the selection, until `stop` is set; retry errors with back-off.
 
-    It is told "deleted" when an object is gone, "changed" for anything else.
+    It is called with None where changes may have been missed, which is so whenever the watch begins.
 
     Once it is set nothing is called or logged any more. `restarted` is told of the resource whose watch broke
     off.
@@ -70,7 +67,7 @@ def watch_for_ever(
                     return
                 # A list alone proves nothing about the watch: only an event does, or that it lasts.
                 failures = 0 if event else failures
-                changed("deleted" if event and event.type == "DELETED" else "changed")
+                seen(event)
         except ApiError as error:
             interruption: KipError = error
         except Exception as error:  # noqa: BLE001 - the outermost frame of its thread: it must not just end

@@ -28,6 +28,13 @@ class Platform(StrEnum):
     OPENSHIFT = "openshift"
 
 
+class ReadyWhen(StrEnum):
+    """What makes the keeper ready: that it does its work, or also that every image is on every node."""
+
+    RECONCILED = "reconciled"
+    COMPLETE = "complete"
+
+
 class LogFormat(StrEnum):
     """How log lines look. `auto`: `console` on a terminal, `json` elsewhere."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from kip.config.choices import LogFormat, LogLevel, Platform, PullPolicy, Refresh
+from kip.config.choices import LogFormat, LogLevel, Platform, PullPolicy, ReadyWhen, Refresh
 from kip.config.findings import Findings
 from kip.config.images import CacheImage
 from kip.config.notes import Note
@@ -19,6 +19,7 @@ __all__ = [
     "Platform",
     "PullPolicy",
     "Reading",
+    "ReadyWhen",
     "Refresh",
     "Settings",
     "read_settings",
@@ -55,6 +56,7 @@ class Settings:
     platform: Platform
     caching_priority_class: str
     http_address: str
+    ready_when: ReadyWhen
     log_format: LogFormat
     log_level: LogLevel
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from kip.config import mappings, scheduling, values
-from kip.config.choices import LogFormat, LogLevel, Platform, PullPolicy, Refresh
+from kip.config.choices import LogFormat, LogLevel, Platform, PullPolicy, ReadyWhen, Refresh
 from kip.config.findings import Findings
 from kip.config.images import KEY as IMAGES
 from kip.config.images import CacheImage, read_images
@@ -180,6 +180,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Where probes, metrics and the status page are served: `:8080` or `host:port`. Empty: nothing "
         "listens.",
         values.address,
+    ),
+    Setting(
+        "READY_WHEN", "ready_when", _one_of(ReadyWhen), ReadyWhen.RECONCILED, "",
+        "When `/readyz` says yes. `complete`: only while every image is on every node, for `helm --wait`, "
+        "`kubectl rollout status` and Argo CD; one bad image then keeps them waiting.",
+        values.choice(ReadyWhen),
     ),
     Setting(
         "LOG_FORMAT", "log_format", _one_of(LogFormat), LogFormat.AUTO, "",

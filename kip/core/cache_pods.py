@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from sys import intern
 from typing import Any, Self
 
+from kip.core.pod_status import STARTING, fault_of, node_of
 from kip.core.render import TEMPLATE
-from kip.core.status import STARTING, fault_of, node_of
 
 Manifest = dict[str, Any]
 

@@ -109,13 +109,12 @@ def retire(wanted: Wanted, observed: Observed, found: Manifest, waited: Waited) 
     needs = [(other, _needed(wanted, found, other, others, observed.pods, waited)) for other in others]
     moving = any(needed for other, needed in needs if not is_net(other))
     for other, needed in needs:
-        if not needed and not (is_net(other) and moving):  # a net may just be taking over from a former cache
+        if needed:
+            if not is_net(other) and (plan := _make_room(wanted, observed, found, other, needed, waited)):
+                return plan
+            reasons.append(f"{other['metadata']['name']} still holds {_in_words(needed)}")
+        elif not (is_net(other) and moving):  # a net may just be taking over from a former cache
             return Plan((_retirement(other, "the cache holds what it held"),))
-        if not needed:
-            continue
-        if not is_net(other) and (plan := _make_room(wanted, observed, found, other, needed, waited)):
-            return plan
-        reasons.append(f"{other['metadata']['name']} still holds {_in_words(needed)}")
     return Plan(pending="; ".join(reasons))
 
 

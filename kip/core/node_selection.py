@@ -6,7 +6,7 @@ Source of the rules: NodeShouldRunDaemonPod (pkg/controller/daemon), AddOrUpdate
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Node = Mapping[str, Any]
@@ -97,3 +97,14 @@ def _compares(found: str, asked: str, operator: str) -> bool:
     if not (_INTEGER.fullmatch(found) and _INTEGER.fullmatch(asked)):
         return False
     return int(found) > int(asked) if operator == "Gt" else int(found) < int(asked)
+
+
+def selected_nodes(daemonset: Mapping[str, Any], nodes: Iterable[Node]) -> frozenset[str]:
+    """Return the names of those nodes that the cache goes to, whether it has a pod there yet or not."""
+    pod = daemonset["spec"]["template"]["spec"]
+    tolerations = pod.get("tolerations") or ()
+    return frozenset(
+        node["metadata"]["name"]
+        for node in nodes
+        if is_selected(node, pod) and not untolerated(node, tolerations)
+    )

@@ -30,6 +30,9 @@ UPSTREAM_LABELS = {"app.kubernetes.io/name": "image-puller", "test": "daemonset-
 
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 SLEEPER_VOLUME = "kip"
+OPERATING_SYSTEM = {"kubernetes.io/os": "linux"}
+"""What the cache's node selector has besides the setting's."""
+
 SLEEPER_FOLDER = "/kip"
 UNPRIVILEGED_ID = 65532
 """uid, gid and fsGroup off OpenShift; upstream's. OpenShift assigns its own and refuses any other."""
@@ -142,7 +145,7 @@ def _pod(settings: Settings, *, on_openshift: bool) -> Manifest:
         # before the kubelet has stopped the containers.
         "terminationGracePeriodSeconds": 1,
         "securityContext": pod_security(on_openshift=on_openshift),
-        "nodeSelector": {"kubernetes.io/os": "linux", **settings.node_selector},
+        "nodeSelector": {**OPERATING_SYSTEM, **settings.node_selector},
         "affinity": settings.affinity,
         "tolerations": list(settings.tolerations),
         "imagePullSecrets": [{"name": name} for name in settings.image_pull_secrets],

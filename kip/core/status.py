@@ -1,61 +1,20 @@
 """Which image is on which node: the matrix, from the cache pods as the kubelets report them."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 from typing import Any
 
+from kip.core.cell import FAILED_CREATE, NODE_NOT_READY, Cell, State
+from kip.core.pod_status import cells_of, is_on_lost_node, node_of
 from kip.core.progress import Progress, read_progress
 
 Manifest = dict[str, Any]
 API_VERSION = "kip.dev/v1alpha1"
 
-STARTING = {"ContainerCreating", "PodInitializing", ""}
-"""Waiting reasons that mean no trouble; every other one is a failure in the kubelet's own words."""
-
-
-NODE_NOT_READY = "NodeNotReady"
-"""Kubernetes' own word for a node whose kubelet is not heard of."""
-
-KUBELET_SILENT = "KubeletSilent"
-SILENT_AFTER = timedelta(seconds=30)
-"""A kubelet that is well takes up a pod within a second or two, also one that is busy with many."""
-
-
-class State(StrEnum):
-    """One image on one node."""
-
-    CACHED = "cached"
-    PULLING = "pulling"
-    WAITING = "waiting"
-    FAILED = "failed"
-    ABSENT = "absent"
-
-
 RANK = [State.CACHED, State.PULLING, State.FAILED, State.WAITING, State.ABSENT]
 """While an update rolls a node has two pods: the better word counts, as either pod pins the image."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One image on one node.
-
-    `reason` and `message` are the kubelet's or the scheduler's; where the kubelet is not heard of the reason
-    is NODE_NOT_READY or KUBELET_SILENT. `digest` is the image ID that the runtime gave ("" until the image is
-    there); `since` when the container was started that pins it now (RFC 3339, "" while there is none).
-    """
-
-    node: str
-    name: str
-    image: str
-    state: State
-    reason: str = ""
-    message: str = ""
-    digest: str = ""
-    since: str = ""
 
 
 Seen = dict[str, list[Cell]]
@@ -64,7 +23,11 @@ Seen = dict[str, list[Cell]]
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """All cells of one cache. `nodes` are those that have a cache pod, sorted."""
+    """All cells of one cache.
+
+    `nodes` are those that have a cache pod, sorted; `podless` those that are known to lack one. `refused`
+    says in the DaemonSet controller's words why it can make no pod, as far as that is known.
+    """
 
     namespace: str
     daemonset: str
@@ -72,6 +35,13 @@ class Matrix:
     progress: Progress
     nodes: tuple[str, ...]
     cells: tuple[Cell, ...]
+    podless: tuple[str, ...] = ()
+    refused: str = ""
+
+    @property
+    def without_pod(self) -> int:
+        """Return how many nodes have no pod, known by name or not."""
+        return max(0, self.progress.wanted - len(self.nodes)) if self.progress.current else 0
 
     @property
     def complete(self) -> bool:
@@ -84,6 +54,8 @@ class Matrix:
         counts: dict[tuple[str, str], Counter[State]] = {}
         for cell in self.cells:
             counts.setdefault((cell.name, cell.image), Counter())[cell.state] += 1
+        for count in counts.values():
+            count[State.ABSENT] += max(0, self.without_pod - len(self.podless))
         return counts
 
 
@@ -102,7 +74,7 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
         # Pods are big: of thousands only their cells are kept.
         if not _is_of(pod, metadata["uid"]):
             continue
-        if _is_on_lost_node(pod):
+        if is_on_lost_node(pod):
             _see(lost, pod, wanted, now)
         if not pod["metadata"].get("deletionTimestamp"):
             _see(by_node, pod, wanted, now)
@@ -121,6 +93,18 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
     )
 
 
+def with_podless(matrix: Matrix, selected: Iterable[str], refused: str) -> Matrix:
+    """Return the matrix with the nodes that the cache goes to and that have no pod, and why, if known."""
+    podless = tuple(sorted(set(selected) - set(matrix.nodes)))
+    reason = FAILED_CREATE if refused else ""
+    cells = (
+        Cell(node, name, image, State.ABSENT, reason, refused)
+        for name, image in matrix.counts()
+        for node in podless
+    )
+    return replace(matrix, podless=podless, refused=refused, cells=(*matrix.cells, *cells))
+
+
 def to_document(matrix: Matrix) -> Manifest:
     """Return the matrix as plain values, for `-o json`; the keys are a promise to programs."""
     return {
@@ -133,6 +117,8 @@ def to_document(matrix: Matrix) -> Manifest:
             "wanted": matrix.progress.wanted,
             "seen": len(matrix.nodes),
             "state": matrix.progress.state,
+            "without_pod": matrix.without_pod,
+            "refused": matrix.refused,
         },
         "images": [
             {"name": name, "image": image, **{state.value: count[state] for state in State}}
@@ -147,24 +133,15 @@ def to_document(matrix: Matrix) -> Manifest:
                 "reason": cell.reason,
                 "message": cell.message,
                 "digest": cell.digest,
+                "since": cell.since,
+                "attempts": cell.attempts,
+                "pull_seconds": cell.pull_seconds,
+                "size": cell.size,
+                "next_try": cell.next_try,
             }
             for cell in matrix.cells
         ],
     }
-
-
-def node_of(pod: Manifest) -> str:
-    """Return the node of a cache pod; one that is not bound yet names it in its affinity."""
-    spec = pod["spec"]
-    if spec.get("nodeName"):
-        return str(spec["nodeName"])
-    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
-    for term in required.get("nodeSelectorTerms") or ():
-        for field in term.get("matchFields") or ():
-            if field.get("key") == "metadata.name":
-                return str(field["values"][0])
-    return ""
 
 
 def _is_of(pod: Manifest, uid: str) -> bool:
@@ -178,7 +155,7 @@ def _see(
     node = node_of(pod)
     seen = by_node.setdefault(node, {})
     for name, image in wanted:
-        seen.setdefault(name, []).extend(_cells_of(node, name, image, pod, now))
+        seen.setdefault(name, []).extend(cells_of(node, name, image, pod, now))
 
 
 def _cell(node: str, name: str, image: str, cells: Sequence[Cell]) -> Cell:
@@ -195,102 +172,3 @@ def _uncertain(cell: Cell) -> Cell:
     """Return what is known of an image on a node that is not heard of."""
     message = f"the node is not heard of; its last word on this image: {cell.state.value}"
     return replace(cell, state=State.WAITING, reason=NODE_NOT_READY, message=message)
-
-
-def _is_on_lost_node(pod: Manifest) -> bool:
-    """Whether the pod was ready when its node was heard of for the last time.
-
-    The controller that watches over the nodes then takes the pod's readiness away, and no more than that. A
-    kubelet gives a reason, and never says that all containers are ready and the pod is not.
-    """
-    conditions = {found["type"]: found for found in (pod.get("status") or {}).get("conditions") or ()}
-    ready, containers = conditions.get("Ready", {}), conditions.get("ContainersReady", {})
-    return (ready.get("status"), containers.get("status")) == ("False", "True") and not ready.get("reason")
-
-
-def _cells_of(node: str, name: str, image: str, pod: Manifest, now: datetime | None) -> Iterable[Cell]:
-    containers = [item["name"] for item in pod["spec"]["containers"] if item["image"] == image]
-    if not containers:
-        return
-    status = pod.get("status") or {}
-    if trouble := _trouble_of_pod(status):
-        state, reason, message = trouble
-        yield Cell(node, name, image, state, reason, message)
-        return
-    statuses = status.get("containerStatuses") or ()
-    for found in statuses:
-        if found["name"] in containers:
-            yield _cell_of(node, name, image, found, is_next=found["name"] == _being_pulled(pod))
-    if not statuses:
-        reason, message = _silence(status, now)
-        yield Cell(node, name, image, State.WAITING, reason, message)
-
-
-def _trouble_of_pod(status: Manifest) -> tuple[State, str, str] | None:
-    """Return what keeps the whole pod from starting: no place on the node, or a failing init container."""
-    for condition in status.get("conditions") or ():
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return State.ABSENT, condition.get("reason", ""), condition.get("message", "")
-    if status.get("phase") == "Failed":
-        return State.ABSENT, status.get("reason", "Failed"), status.get("message", "")
-    for found in status.get("initContainerStatuses") or ():
-        reason, message = fault_of(found)
-        if reason not in STARTING and not found.get("ready"):
-            return State.FAILED, reason, f"init container {found['name']}: {message}".rstrip(": ")
-    return None
-
-
-def _silence(status: Manifest, now: datetime | None) -> tuple[str, str]:
-    """Return what to say of a pod that was given to a node long ago, and that its kubelet never took up."""
-    given = [
-        datetime.fromisoformat(found["lastTransitionTime"])
-        for found in status.get("conditions") or ()
-        if found["type"] == "PodScheduled" and found["status"] == "True"
-    ]
-    if now and given and now - given[0] > SILENT_AFTER and not status.get("startTime"):
-        return KUBELET_SILENT, "the kubelet has not taken up the pod; it may be down"
-    return "", ""
-
-
-def _being_pulled(pod: Manifest) -> str:
-    """Return the container whose image is being pulled.
-
-    The kubelet takes them one by one, in order, once the init containers are done. (Their waiting reason
-    stays PodInitializing even then.)
-    """
-    status = pod["status"]
-    if not all(_has_ended_well(found) for found in status.get("initContainerStatuses") or ()):
-        return ""
-    starting = {
-        found["name"]
-        for found in status.get("containerStatuses") or ()
-        if "waiting" in (found.get("state") or {}) and fault_of(found)[0] in STARTING
-    }
-    return next((item["name"] for item in pod["spec"]["containers"] if item["name"] in starting), "")
-
-
-def _has_ended_well(found: Manifest) -> bool:
-    ended = (found.get("state") or {}).get("terminated") or {}
-    return "exitCode" in ended and ended["exitCode"] == 0
-
-
-def _cell_of(node: str, name: str, image: str, found: Manifest, *, is_next: bool) -> Cell:
-    # One string for all nodes: of thousands each has its own copy otherwise.
-    digest = sys.intern(str(found.get("imageID") or "").rpartition("://")[2])
-    state = found.get("state") or {}
-    if "running" in state:
-        since = sys.intern(state["running"].get("startedAt") or "")
-        return Cell(node, name, image, State.CACHED, digest=digest, since=since)
-    reason, message = fault_of(found)
-    if reason not in STARTING:
-        return Cell(node, name, image, State.FAILED, reason, message, digest)
-    return Cell(node, name, image, State.PULLING if is_next else State.WAITING)
-
-
-def fault_of(found: Manifest) -> tuple[str, str]:
-    """Return reason and message of a container's status, as the kubelet words them; "" while it runs."""
-    state = found.get("state") or {}
-    fault = state.get("waiting") or state.get("terminated") or {}
-    if fault.get("exitCode") == 0:
-        return "", ""
-    return fault.get("reason") or "", fault.get("message") or ""

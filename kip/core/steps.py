@@ -41,6 +41,10 @@ class Action(StrEnum):
     """It belongs to somebody else."""
 
 
+WRITES = frozenset({Action.CREATE, Action.APPLY, Action.REPLACE})
+"""What changes the cache itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A DaemonSet to write, and what the API server makes of it (the answer to a dry run)."""

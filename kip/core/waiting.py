@@ -1,8 +1,7 @@
 """Whether a wait for images is over: reached, failed, or open; a pure judgement of one look at the cache."""
 
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -11,39 +10,16 @@ from kip.config.findings import Unreadable
 from kip.config.images import CacheImage
 from kip.config.references import parse_reference
 from kip.config.settings import Settings
-from kip.core.node_selection import is_selected, untolerated
-from kip.core.status import Cell, Matrix, State
+from kip.core.cell import FAILED_CREATE, Cell, State
+from kip.core.remedies import remedy_for
+from kip.core.render import OPERATING_SYSTEM
+from kip.core.status import Matrix
 from kip.errors import KipError
 
 Manifest = dict[str, Any]
 
-NEVER_BY_ITSELF = {
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "RunContainerError",
-    "StartError",
-    "CrashLoopBackOff",
-}
-"""Reasons of the kubelet that the same image on the same node gives again and again."""
 
-_LASTING = re.compile(
-    r"not found|manifest unknown|name unknown|no such image|does not exist|no match for platform"
-    r"|unauthorized|authentication required|denied|forbidden|no basic auth|invalid (?:image|reference)"
-    r"|\b40[134]\b",
-    re.IGNORECASE,
-)
-"""Words in a failed pull that a retry does not change: no such image, no right to it."""
-
-_PASSING = re.compile(
-    r"timeout|timed out|connection re(?:fused|set)|\b5\d\d\b|\b429\b|too many requests", re.IGNORECASE
-)
-"""Words that make a pull worth its retry, whatever else is said."""
-
-
-OPERATING_SYSTEM = {"kubernetes.io/os": "linux"}
-"""What the cache's node selector has besides the setting's."""
+NO_POD = ("NoPod", "the node has no cache pod yet")
 
 
 class Result(StrEnum):
@@ -134,21 +110,8 @@ def is_lasting(cell: Cell) -> bool:
     """Whether an image failed with a reason that no retry cures soon; when in doubt it may pass."""
     if cell.state is not State.FAILED:
         return False
-    if cell.reason in NEVER_BY_ITSELF:
-        return True
-    is_pull = cell.reason in {"ErrImagePull", "ImagePullBackOff"}
-    return is_pull and bool(_LASTING.search(cell.message)) and not _PASSING.search(cell.message)
-
-
-def selected_nodes(daemonset: Manifest, nodes: Iterable[Manifest]) -> frozenset[str]:
-    """Return the names of those nodes that the cache goes to, whether it has a pod there yet or not."""
-    pod = daemonset["spec"]["template"]["spec"]
-    tolerations = pod.get("tolerations") or ()
-    return frozenset(
-        node["metadata"]["name"]
-        for node in nodes
-        if is_selected(node, pod) and not untolerated(node, tolerations)
-    )
+    remedy = remedy_for(cell.reason, cell.message)
+    return remedy is not None and remedy.lasting
 
 
 def not_yet_taken(daemonset: Manifest, settings: Settings) -> str:
@@ -227,9 +190,10 @@ def _cells(matrix: Matrix, nodes: frozenset[str] | None, asked: Iterable[CacheIm
 
 
 def _unseen(matrix: Matrix, nodes: frozenset[str], asked: Iterable[CacheImage]) -> Iterator[Cell]:
+    reason, message = (FAILED_CREATE, matrix.refused) if matrix.refused else NO_POD
     for entry in asked:
         for node in sorted(nodes - set(matrix.nodes)):
-            yield Cell(node, entry.name, entry.image, State.ABSENT, "NoPod", "the node has no cache pod yet")
+            yield Cell(node, entry.name, entry.image, State.ABSENT, reason, message)
 
 
 def _count_of_nodes(matrix: Matrix, nodes: frozenset[str] | None) -> int:
@@ -242,11 +206,3 @@ def _on(entry: CacheImage, cells: Iterable[Cell]) -> int:
 
 def _lost(entry: CacheImage, cells: Iterable[Cell]) -> int:
     return sum(cell.name == entry.name and is_lasting(cell) for cell in cells)
-
-
-def merge_environment(environment: Mapping[str, str], configmaps: Iterable[Mapping[str, str]]) -> Manifest:
-    """Return what a container sees: its own variables win over those of the ConfigMaps it takes whole."""
-    found: dict[str, str] = {}
-    for configmap in configmaps:
-        found |= configmap
-    return found | dict(environment)

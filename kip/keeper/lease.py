@@ -117,15 +117,16 @@ class Leadership:
     def _look(self, lease: LeaseObject) -> None:
         """Take or renew the lease if we may; set until when we hold it, and when to look again."""
         started, self.error = self.clock(), None
+        refused_since, self._refused_since = min(self._refused_since, started), math.inf
         try:
             if missing := self._missing(lease):
-                self._refused_since = math.inf
                 self._do_without(f"not granted: {', '.join(missing)}", started)
             elif (self.holding and lease.renew()) or lease.take():
                 self._holds(lease, started)
             else:
                 self._waits(lease, started)
         except Forbidden as error:
+            self._refused_since = refused_since
             self._forbidden(error, lease, started)
         except KipError as error:
             self._failed(error)
@@ -140,7 +141,6 @@ class Leadership:
     def _forbidden(self, error: Forbidden, lease: LeaseObject, started: float) -> None:
         """Do without the lease; but an API server that is just starting may refuse what is granted."""
         granted = not self.rights(lease.namespace).incomplete
-        self._refused_since = min(self._refused_since, started)
         if granted and started - self._refused_since < FORBIDDEN_SECONDS:
             self._failed(error)
         else:
@@ -161,13 +161,13 @@ class Leadership:
         if not self.holding or self._without:
             log.info("lease_acquired", **self._named(), transitions=lease.transitions)
         self._until, self._due = started + HOLD_SECONDS, started + RENEW_SECONDS
-        self._without, self._waiting_for, self._refused_since = False, "", math.inf
+        self._without, self._waiting_for = False, ""
 
     def _waits(self, lease: LeaseObject, started: float) -> None:
         if lease.holder not in ("", self._waiting_for):
             log.info("lease_waiting", **self._named(), holder=lease.holder)
         self._until, self._due = NEVER, started + LOOK_SECONDS
-        self._without, self._waiting_for, self._refused_since = False, lease.holder, math.inf
+        self._without, self._waiting_for = False, lease.holder
 
     def _do_without(self, why: str, started: float) -> None:
         if not self._without:
@@ -182,8 +182,6 @@ class Leadership:
     def _failed(self, error: KipError) -> None:
         """Go on with what is known. The loop's ticks and its retries are the pace of further looks."""
         self.error = error
-        if not isinstance(error, Forbidden):
-            self._refused_since = math.inf
         asked = error.retry_after if isinstance(error, ApiError) else None
         self._due = self.clock() + (asked or 0.0)
 

@@ -20,7 +20,7 @@ class LiveSettings:
     """Environment plus ConfigMap (its keys win), as last read.
 
     `in_force` is None until there were good settings once; `error` is the fault of the newest ones, if any,
-    and `refused` counts the entries of those in force that are left out.
+    and `refused` says of those in force which entries are left out, and why.
     """
 
     cluster: Cluster
@@ -29,7 +29,7 @@ class LiveSettings:
     read: Callable[..., Reading] = read_settings
     in_force: Settings | None = None
     error: SettingsError | None = None
-    refused: int = 0
+    refused: tuple[str, ...] = ()
     _values: Mapping[str, str] | None = None
     _configmap: Mapping[str, str] | None = None
     _configmap_refused: bool = False
@@ -73,7 +73,7 @@ class LiveSettings:
             )
             return
         self.error, self.in_force = None, reading.settings
-        self.refused = sum(note.refused for note in reading.notes)
+        self.refused = tuple(str(note) for note in reading.notes if note.refused)
         self._report(reading.notes)
         log.info("settings_taken", images=len(reading.settings.images), **summary(reading.settings))
 

@@ -9,9 +9,11 @@ from random import Random
 import structlog
 from schedule import CancelJob, Scheduler
 
-from kip.cluster.api import CONFIGMAPS, DAEMONSETS, Selection
+from kip.cluster.api import CONFIGMAPS, DAEMONSETS, EVENTS, Selection
 from kip.cluster.backoff import backoff
-from kip.config.settings import Settings
+from kip.cluster.pacing import pause_after
+from kip.config.settings import ReadyWhen, Settings
+from kip.core.kubernetes_events import PULLS
 from kip.core.progress import Progress
 from kip.core.steps import Plan
 from kip.errors import ApiError, Fault, KipError
@@ -27,11 +29,6 @@ TICK_SECONDS = 5.0
 
 LOOK_AGAIN_SECONDS = 1.0
 LOOK_AGAIN_AT_LEAST_SECONDS = 30.0
-SHARE_OF_TIME = 20.0
-"""The pause after a look is so many times as long as the look: a list of thousands of pods is dear."""
-
-LONGEST_SHARE_SECONDS = 120.0
-
 COUNTS = frozenset({"daemonset_changed"})
 """Mostly only counts in the status, which thousands of nodes change many times a second."""
 
@@ -144,6 +141,8 @@ class Loop:
             return
         self._failures, self._held_until = 0, 0.0
         self.health.reconcile_problem = self.health.standby = ""
+        waits = outcome.settings.ready_when is ReadyWhen.COMPLETE and outcome.lacking
+        self.health.cache_problem = f"READY_WHEN=complete, and {outcome.lacking}" if waits else ""
         self._refresh_at = outcome.refresh_at
         self._tell_refusal(outcome)
         self._report(outcome, report, started)
@@ -165,7 +164,8 @@ class Loop:
         if error := self.leadership.error:
             self._failed(error, report, started)
             return
-        self._failures, self._held_until, self.health.reconcile_problem = 0, 0.0, ""
+        self._failures, self._held_until = 0, 0.0
+        self.health.reconcile_problem = self.health.cache_problem = ""
         self.measures.stood_by()
         self.health.standby = f"standby: {self.leadership.holder or 'another keeper'} holds the lease"
 
@@ -178,6 +178,10 @@ class Loop:
             rights = self.reconciler.rights(settings.namespace)
             everything = rights.allow("watch", "daemonsets", group="apps")
             yield Selection(DAEMONSETS, settings.namespace, "" if everything else settings.daemonset_name)
+            # Only the one that acts counts pulls, and only where somebody can ask for them.
+            tells = settings.http_address and self.leadership.holding
+            if tells and all(rights.allow(verb, "events") for verb in ("list", "watch")):
+                yield Selection(EVENTS, settings.namespace, fields=PULLS)
 
     def _schedule(self, settings: Settings) -> None:
         """Set the backstop: a look at everything each interval, in case a watch missed something."""
@@ -209,7 +213,7 @@ class Loop:
 
     def _look_again(self, plan: Plan, duration: float) -> None:
         """Look again soon while something goes on; less often the longer it takes, and the dearer it is."""
-        now, share = self.clock(), min(duration * SHARE_OF_TIME, LONGEST_SHARE_SECONDS)
+        now, share = self.clock(), pause_after(duration)
         self._sated_until = 0.0
         if plan.pending != self._pending:
             self._pending, self._pending_since = plan.pending, now

@@ -3,7 +3,8 @@
 A survey lists all cache pods, so it is made only when it may have news, and not more often than it is cheap.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -11,33 +12,35 @@ from typing import Any
 import structlog
 
 from kip.cluster.api import Cluster
+from kip.cluster.pacing import pause_after
 from kip.core.compare import differences
 from kip.core.progress import Progress
 from kip.core.rights import Rights
-from kip.core.status import read_matrix
-from kip.core.steps import Action, Step
+from kip.core.steps import WRITES, Action, Step
 from kip.errors import Fault, KipError, SettingsError
 from kip.keeper.live_settings import LiveSettings
-from kip.keeper.observing import read_raw_pods
+from kip.keeper.observing import read_images
 from kip.keeper.reconcile import Outcome
+from kip.keeper.telling import Telling
 from kip.observe.metrics import Metrics
 
 Manifest = dict[str, Any]
 
 PAUSE_SECONDS = 5.0
-SHARE_OF_TIME = 20.0
-"""The pause after a survey is so many times as long as the survey, and no shorter than PAUSE_SECONDS."""
-
-WRITES = frozenset({Action.CREATE, Action.APPLY, Action.REPLACE})
+"""The shortest pause after a survey."""
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class Survey:
-    """Counts in which state the images are. Without `served` nobody would see it, and none is made."""
+    """Counts in which state the images are.
+
+    Where it is neither `served` nor told in Events nobody would see it, and none is made.
+    """
 
     metrics: Metrics
+    telling: Telling
     cluster: Cluster
     rights: Callable[[str], Rights]
     now: Callable[[], datetime]
@@ -51,7 +54,7 @@ class Survey:
     def after(self, outcome: Outcome) -> float | None:
         """Look at the cache pods if that is worth it; return in how many seconds it should be tried again."""
         found = outcome.daemonset
-        if found is None or not self.served or not self._allowed(outcome):
+        if found is None or not self._allowed(outcome):
             self.forget()
             return None
         if outcome.plan.steps:
@@ -63,7 +66,7 @@ class Survey:
             return None
         if now < self._not_before:
             return self._not_before - now
-        self._look(outcome, found)
+        self._look(found)
         self._seen = key
         return None if self._complete else self._not_before - self.clock()
 
@@ -73,30 +76,36 @@ class Survey:
         self.metrics.surveyed(None)
 
     def _allowed(self, outcome: Outcome) -> bool:
-        return self.rights(outcome.settings.namespace).allow("list", "pods")
+        namespace = outcome.settings.namespace
+        seen = self.served or self.telling.events.allowed(namespace)
+        return seen and self.rights(namespace).allow("list", "pods")
 
-    def _look(self, outcome: Outcome, found: Manifest) -> None:
+    def _look(self, found: Manifest) -> None:
         started = self.clock()
         self._complete = False
         try:
-            pods = read_raw_pods(self.cluster, outcome.settings.namespace, found)
-            matrix = read_matrix(found, pods, now=self.now())
+            matrix = read_images(self.cluster, found, self.now())
         except KipError as error:
             self.metrics.surveyed(None)
             log.warning("survey_failed", error=str(error))
         else:
             self.metrics.surveyed(matrix)
+            self.telling.surveyed(matrix)
             self._complete = matrix.complete
         self._made_at = self.clock()
-        self._not_before = self._made_at + max(PAUSE_SECONDS, (self._made_at - started) * SHARE_OF_TIME)
+        self._not_before = self._made_at + max(PAUSE_SECONDS, pause_after(self._made_at - started))
 
 
 @dataclass(slots=True)
 class Measures:
-    """Turns what the loop does into metrics. `now` is wall time, `clock` monotonic seconds."""
+    """Turns what the loop does into metrics, and has it told.
+
+    `now` is wall time, `clock` monotonic seconds.
+    """
 
     metrics: Metrics
     survey: Survey
+    telling: Telling
     now: Callable[[], datetime]
     clock: Callable[[], float]
     _refused: bool = False
@@ -104,20 +113,25 @@ class Measures:
 
     def settings_read(self, settings: LiveSettings) -> None:
         """Tell whether the newest settings can be used."""
+        with _harmless():
+            self.telling.settings_read(settings)
         self.metrics.settings_read(valid=not (settings.error or self._refused))
-        self.metrics.entries_refused("keeper", settings.refused)
+        self.metrics.entries_refused("keeper", len(settings.refused))
         if settings.in_force:
             self.metrics.interval_set(settings.in_force.caching_interval.total_seconds())
 
     def stood_by(self) -> None:
         """Tell that another keeper acts: what this one knew of the cache is no longer its to tell."""
         self._changed_at = None
+        self.telling.stood_by()
         self.metrics.leads(leader=False)
         self.metrics.counted(None, complete=False)
         self.survey.forget()
 
     def failed(self, error: KipError, seconds: float) -> None:
         """Tell of a reconcile that failed."""
+        with _harmless():
+            self.telling.failed(error)
         self.metrics.reconcile_failed(seconds)
         if isinstance(error, SettingsError):
             self._refused = True
@@ -131,9 +145,11 @@ class Measures:
         self._refused = outcome.refusal is not None
         self.metrics.leads(leader=True)
         self.metrics.settings_read(valid=not (error or self._refused))
-        self.metrics.entries_refused("api_server", outcome.left_out)
+        self.metrics.entries_refused("api_server", len(outcome.left_out))
         written = "changed" if outcome.plan.steps else "unchanged"
         self.metrics.reconciled(written, seconds, self.now().timestamp())
+        with _harmless():
+            self.telling.done(outcome)
         self._tell_changes(outcome)
         self._tell_progress(outcome)
         return self._surveyed(outcome)
@@ -151,19 +167,25 @@ class Measures:
         progress = outcome.progress
         if progress and outcome.plan.steps:
             progress = replace(progress, current=False)  # it is of what was there before
-        complete = bool(progress and progress.complete and not outcome.plan.pending)
+        complete = not outcome.lacking
         self.metrics.counted(progress, complete=complete)
         if complete and self._changed_at is not None:
             self.metrics.completed(self.clock() - self._changed_at)
             self._changed_at = None
 
     def _surveyed(self, outcome: Outcome) -> float | None:
-        try:
+        with _harmless():
             return self.survey.after(outcome)
-        except Exception as error:
-            # What is told is not worth the keeping of images.
-            log.warning("survey_failed", error=str(Fault(error)), exc_info=True)
-            return None
+        return None
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    """Let nothing that is only told get in the way of the keeping of images."""
+    try:
+        yield
+    except Exception as error:
+        log.warning("telling_failed", error=str(Fault(error)), exc_info=True)
 
 
 def exchanges_pods(step: Step, found: Manifest | None) -> bool:

@@ -1,19 +1,23 @@
 """Reading what a reconcile needs to know: settings, our Deployment, rights, platform, the cache, its pods."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import structlog
 
-from kip.cluster.api import CONFIGMAPS, DAEMONSETS, DEPLOYMENTS, PODS, SECRETS, Cluster, Selection
+from kip.cluster.api import CONFIGMAPS, DAEMONSETS, DEPLOYMENTS, EVENTS, PODS, SECRETS, Cluster, Selection
 from kip.config.findings import Unreadable
 from kip.config.settings import Platform, Settings
 from kip.core.cache_pods import CachePod, Listed, read_cache_pods
+from kip.core.kubernetes_events import REFUSALS, newest_refusal
+from kip.core.node_selection import selected_nodes
 from kip.core.ownership import is_former_cache, is_our_net
 from kip.core.render import Owner
 from kip.core.rights import Rights
 from kip.core.stand_ins import pod_labels
+from kip.core.status import Matrix, read_matrix, with_podless
 from kip.core.steps import Observed
 from kip.errors import Forbidden
 from kip.registry.credentials import Credential, read_pull_secret
@@ -106,13 +110,36 @@ def read_pods(
     return tuple(pods)
 
 
-def read_raw_pods(cluster: Cluster, namespace: str, daemonset: Manifest) -> Iterator[Manifest]:
+def read_raw_pods(cluster: Cluster, daemonset: Manifest) -> Iterator[Manifest]:
     """Yield the pods of one cache as they are, page by page."""
-    uid = daemonset["metadata"]["uid"]
-    for page in cluster.pages(Selection(PODS, namespace, labels=pod_labels())):
+    metadata, labels = daemonset["metadata"], daemonset["spec"]["selector"].get("matchLabels") or {}
+    selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    uid = metadata["uid"]
+    for page in cluster.pages(Selection(PODS, metadata["namespace"], labels=selector)):
         for pod in page.items:
             if any(owner.get("uid") == uid for owner in pod["metadata"].get("ownerReferences") or ()):
                 yield pod
+
+
+def read_images(
+    cluster: Cluster,
+    daemonset: Manifest,
+    now: datetime,
+    nodes: Callable[[], Iterable[Manifest]] = tuple,
+) -> Matrix:
+    """Return which image of the cache is on which node, and why nodes have no pod, as far as that is told.
+
+    `nodes` reads all nodes where that is allowed; it is asked only when some lack their pod.
+    """
+    matrix = read_matrix(daemonset, read_raw_pods(cluster, daemonset), now=now)
+    if not matrix.without_pod:
+        return matrix
+    namespace, uid = daemonset["metadata"]["namespace"], daemonset["metadata"]["uid"]
+    try:
+        events = cluster.list_all(Selection(EVENTS, namespace, fields=REFUSALS)).items
+    except Forbidden:
+        events = ()
+    return with_podless(matrix, selected_nodes(daemonset, nodes()), newest_refusal(events, uid))
 
 
 def read_credentials(cluster: Cluster, settings: Settings, rights: Rights) -> tuple[Credential, ...]:

@@ -47,8 +47,8 @@ class Outcome:
     """What one reconcile did, and the cache as it was read before that.
 
     `settings` are those that were followed: not the newest when the API server refuses these (`refusal`).
-    `repaired`: the change brought back what somebody else had changed. `left_out` counts the images that the
-    API server refuses.
+    `repaired`: the change brought back what somebody else had changed. `left_out` says which images
+    the API server refuses.
     """
 
     plan: Plan
@@ -58,7 +58,17 @@ class Outcome:
     refresh_at: datetime | None = None
     refusal: SettingsError | None = None
     repaired: bool = False
-    left_out: int = 0
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def lacking(self) -> str:
+        """Return why the cache is not complete, in words; "" when it is."""
+        if self.plan.pending:
+            return self.plan.pending
+        if self.plan.steps or self.progress is None:
+            return "it has just been changed"
+        there = f"{self.progress.ready} of {self.progress.wanted} nodes"
+        return "" if self.progress.complete else f"{self.progress.state}, {there} are complete"
 
 
 @dataclass(slots=True)
@@ -82,8 +92,7 @@ class Reconciler:
     _place: Place | None = None
     _accepted: Settings | None = None
     _net_refused: bool = False
-    _exclusive: bool = False
-    _left_out: int = 0
+    _left_out: tuple[str, ...] = ()
     _validator: Validator = field(init=False)
     _waits: Waits = field(init=False)
     _fights: Fights = field(init=False)
@@ -105,17 +114,17 @@ class Reconciler:
             return self._reconcile(settings, leadership)
 
     def _reconcile(self, settings: Settings, leadership: Leadership | None) -> Outcome:
-        self._exclusive = leadership is not None and leadership.exclusive
+        exclusive = leadership is not None and leadership.exclusive
         refusal: SettingsError | None = None
         try:
             self._remember(settings)
-            observed, plan = self.look(settings)
+            observed, plan = self.look(settings, exclusive=exclusive)
         except SettingsError as error:
             if self._accepted is None or self._accepted == settings:
                 raise
             settings, refusal = self._accepted, error
             self._remember(settings)
-            observed, plan = self.look(settings)
+            observed, plan = self.look(settings, exclusive=exclusive)
         self._accepted = settings
         found = observed.daemonset
         if plan.steps and (reason := self._fights.held_back(plan.steps[0], found)):
@@ -125,14 +134,12 @@ class Reconciler:
         repaired = bool(plan.steps) and self._fights.is_repair(plan.steps[0])
         if plan.steps:
             self._carry_out(plan)
-        progress, refresh_at = (
-            read_progress(found) if found else None,
-            self.refresher.next_at(settings, found),
-        )
+        progress = read_progress(found) if found else None
+        refresh_at = self.refresher.next_at(settings, found)
         return Outcome(plan, progress, found, settings, refresh_at, refusal, repaired, self._left_out)
 
-    def look(self, settings: Settings) -> tuple[Observed, Plan]:
-        """Observe and plan; nothing is changed."""
+    def look(self, settings: Settings, *, exclusive: bool = False) -> tuple[Observed, Plan]:
+        """Observe and plan; nothing is changed. `exclusive`: no other keeper acts, says the lease."""
         rights = self.rights(settings.namespace)
         observed = observe(self.cluster, settings, rights, self._former)
         for namespace in self._former_namespaces(settings):
@@ -141,7 +148,7 @@ class Reconciler:
         # A net that is not seen could not be counted on, nor be removed.
         blind = not rights.allow("list", "daemonsets", group="apps")
         # The lease says more about who is to act than the times at which keepers started.
-        started = "" if self._exclusive else self._started
+        started = "" if exclusive else self._started
         observed = replace(observed, net_refused=self._net_refused or blind, started=started)
         wanted = self._wanted(settings, observed)
         places = {settings.namespace, *(other["metadata"]["namespace"] for other in observed.others)}
@@ -185,7 +192,11 @@ class Reconciler:
         caches = [*filter(None, [found]), *observed.others]
         cached = frozenset[str]().union(*map(images_of, caches))
         accepted, cache = self._validator.accept(settings, rendered, cached)
-        self._left_out = len(settings.images) - len(accepted.images)
+        self._left_out = tuple(
+            f"image {entry} is refused by the API server"
+            for entry in settings.images
+            if entry not in accepted.images
+        )
         if not limits_pulls(accepted.max_surge):
             return Wanted(cache)
         holder = self._validator.target(holder_of(cache.manifest, adopts=found is None))
@@ -197,7 +208,7 @@ class Reconciler:
         def seen() -> dict[str, frozenset[str]]:
             if found is None or not rights.allow("list", "pods"):
                 return {}
-            return digests_on_nodes(read_raw_pods(self.cluster, settings.namespace, found))
+            return digests_on_nodes(read_raw_pods(self.cluster, found))
 
         return self.refresher.stamp(
             settings, found, lambda: read_credentials(self.cluster, settings, rights), seen

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from random import Random
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import structlog
 
 from kip import __version__
-from kip.cluster.api import DAEMONSETS, Cluster
+from kip.cluster.api import DAEMONSETS, DEPLOYMENTS, EVENTS, Cluster
 from kip.config.settings import Settings
+from kip.core.kubernetes_events import read_pull
 from kip.core.ownership import stranger
 from kip.errors import KipError
+from kip.keeper.events import Events
 from kip.keeper.lease import Leadership, identity
 from kip.keeper.live_settings import LiveSettings
 from kip.keeper.loop import TICK_SECONDS, Loop
@@ -22,10 +24,13 @@ from kip.keeper.measures import Measures, Survey
 from kip.keeper.observing import observe, read_deployment
 from kip.keeper.reconcile import Reconciler
 from kip.keeper.refreshing import Refresher, ask_registries
+from kip.keeper.telling import Telling
 from kip.keeper.triggers import Triggers, Watches
 from kip.observe.health import Health
 from kip.observe.http import serve
 from kip.observe.metrics import Metrics
+
+Manifest = dict[str, Any]
 
 STUCK_AFTER_SECONDS = 24 * TICK_SECONDS
 """A reconcile is a handful of requests of 25 s at the very most each."""
@@ -70,15 +75,24 @@ def run(
     me = identity(environment)
     reconciler = Reconciler(cluster, _now, time.monotonic, refresher, pod_namespace, me)
     leadership = Leadership(cluster, me, reconciler.rights, _now, time.monotonic)
-    survey = Survey(metrics, cluster, reconciler.rights, _now, time.monotonic, served=bool(http_address))
+    telling = Telling(
+        Events(cluster, reconciler.rights, time.monotonic, me),
+        lambda _notice: None,
+        lambda: _home(cluster, environment, pod_namespace),
+        _now,
+        time.monotonic,
+    )
+    served = bool(http_address)
+    survey = Survey(metrics, telling, cluster, reconciler.rights, _now, time.monotonic, served=served)
+    hearers = {EVENTS: lambda event: _count_pull(event, settings.in_force, metrics)}
     loop = Loop(
         settings=settings,
         reconciler=reconciler,
         leadership=leadership,
         triggers=triggers,
-        watches=Watches(cluster, triggers, time.monotonic, random, metrics.watch_restarted),
+        watches=Watches(cluster, triggers, time.monotonic, random, metrics.watch_restarted, hearers),
         health=health,
-        measures=Measures(metrics, survey, _now, time.monotonic),
+        measures=Measures(metrics, survey, telling, _now, time.monotonic),
         now=_now,
         clock=time.monotonic,
         random=random,
@@ -139,6 +153,21 @@ def farewell(cluster: Cluster, settings: Settings | None, leadership: Leadership
     except KipError as error:
         return f"kept, as the API server could not be asked: {error}"
     return "deleted, as the Deployment was scaled to 0" if ours else "none of ours"
+
+
+def _home(cluster: Cluster, environment: Mapping[str, str], namespace: str) -> Manifest | None:
+    """Return our Deployment, which Events are on while there is no cache; None where it cannot be read."""
+    name = environment.get("DEPLOYMENT_NAME", "").strip()
+    try:
+        return cluster.get(DEPLOYMENTS, namespace, name) if name and namespace else None
+    except KipError:
+        return None
+
+
+def _count_pull(event: Manifest, settings: Settings | None, metrics: Metrics) -> None:
+    pull = read_pull(event, settings.daemonset_name) if settings else None
+    if pull:
+        metrics.pulled(pull.container, pull.seconds, pull.size)
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:

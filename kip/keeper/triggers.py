@@ -2,12 +2,16 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
+from typing import Any
 
-from kip.cluster.api import Cluster, Selection
+from kip.cluster.api import Cluster, Resource, Selection, WatchEvent
 from kip.cluster.watch import watch_for_ever
+
+Manifest = dict[str, Any]
 
 COALESCE_SECONDS = 0.25
 """Changes that come together are looked at together: one edit is seen within this time and a request."""
@@ -40,7 +44,8 @@ class Triggers:
 class Watches:
     """One thread for each watched selection, started and stopped as the settings change.
 
-    `restarted` is told of the resource whose watch broke off.
+    A change wakes the loop, which reads what it needs itself; but what happens to the resources in `hearers`
+    is only told to these. `restarted` is told of the resource whose watch broke off.
     """
 
     cluster: Cluster
@@ -48,6 +53,7 @@ class Watches:
     clock: Callable[[], float]
     random: Random
     restarted: Callable[[str], None] = lambda _resource: None
+    hearers: Mapping[Resource, Callable[[Manifest], None]] = field(default_factory=dict)
     _stops: dict[Selection, threading.Event] = field(default_factory=dict)
 
     def follow(self, selections: Iterable[Selection]) -> None:
@@ -60,10 +66,9 @@ class Watches:
 
     def _start(self, selection: Selection) -> threading.Event:
         stop = threading.Event()
-        kind = selection.resource.kind.lower()
         threading.Thread(
             target=watch_for_ever,
-            args=(self.cluster, selection, lambda what: self.triggers.wake(f"{kind}_{what}")),
+            args=(self.cluster, selection, partial(self._seen, selection.resource)),
             kwargs={
                 "stop": stop,
                 "clock": self.clock,
@@ -74,3 +79,11 @@ class Watches:
             daemon=True,  # a watch blocks in a read for minutes; nothing is lost when it just ends
         ).start()
         return stop
+
+    def _seen(self, resource: Resource, event: WatchEvent | None) -> None:
+        if hear := self.hearers.get(resource):
+            if event and event.type != "DELETED":
+                hear(event.object)
+            return
+        what = "deleted" if event and event.type == "DELETED" else "changed"
+        self.triggers.wake(f"{resource.kind.lower()}_{what}")

@@ -82,18 +82,20 @@ class Validator:
 
     def target(self, manifest: Manifest) -> Target:
         """Return the manifest with what the API server makes of it."""
-        for asked, answer in self._answers:
-            if asked == manifest:
-                return Target(manifest, answer)
+        if (known := self._remembered(manifest)) is not None:
+            return Target(manifest, known)
         answer = self.cluster.create(DAEMONSETS, manifest["metadata"]["namespace"], manifest, dry_run=True)
         self._answers[2:] = []  # the cache and its holder, and what they were before
         self._answers.insert(0, (manifest, answer))
         return Target(manifest, answer)
 
+    def _remembered(self, manifest: Manifest) -> Manifest | None:
+        return next((answer for asked, answer in self._answers if asked == manifest), None)
+
     def _reduce(self, settings: Settings, render: Render, cached: frozenset[str]) -> tuple[Settings, Target]:
         while True:
             wanted = render(settings)
-            known = any(asked == wanted for asked, _ in self._answers)
+            known = self._remembered(wanted) is not None
             try:
                 target = self.target(wanted)
             except (Invalid, Forbidden) as error:

@@ -28,6 +28,9 @@ class Health:
     standby: str = ""
     """Why there is nothing to reconcile: another keeper does it. That is no fault, and a rollout goes on."""
 
+    cache_problem: str = ""
+    """Only for READY_WHEN=complete; else an image that is not there yet is no fault of the keeper."""
+
     def tick(self) -> None:
         """Say that the loop goes round."""
         self.ticked = self.clock()
@@ -45,4 +48,5 @@ class Health:
         return (
             Check("settings", self.settings_problem),
             Check("reconcile", self.reconcile_problem, note=self.standby),
+            *([Check("cache", self.cache_problem)] if self.cache_problem else []),
         )

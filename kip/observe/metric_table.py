@@ -70,6 +70,19 @@ CHANGES = Description(
     "Changes of DaemonSets, by what was done.",
     {"action": "create, apply, replace; spread and retire (a net); release"},
 )
+PULL_SECONDS = Description(
+    "kip_pull_seconds",
+    Kind.HISTOGRAM,
+    "Time that a node took to pull an image, told by kubelets in Events. Needs the right to watch them.",
+    {"name": "the entry of the list"},
+    LONG,
+)
+PULLED_BYTES = Description(
+    "kip_pulled_bytes_total",
+    Kind.COUNTER,
+    "Size of the images that were pulled, on all nodes together; layers that were there already count too.",
+    {"name": "the entry of the list"},
+)
 DRIFT_REPAIRS = Description(
     "kip_drift_repairs_total",
     Kind.COUNTER,
@@ -118,7 +131,7 @@ WATCH_RESTARTS = Description(
     "kip_watch_restarts_total",
     Kind.COUNTER,
     "Watches that broke off and were begun anew.",
-    {"resource": "configmaps, daemonsets"},
+    {"resource": "configmaps, daemonsets, events"},
 )
 SETTINGS_VALID = Description(
     "kip_settings_valid",
@@ -142,6 +155,8 @@ TABLE = (
     ROLLS,
     CHANGES,
     DRIFT_REPAIRS,
+    PULL_SECONDS,
+    PULLED_BYTES,
     REFRESHES,
     RECONCILE_SECONDS,
     LAST_SUCCESS,

@@ -1,5 +1,6 @@
 """The metrics of one keeper, in a registry of its own. Its methods are named after what happens."""
 
+from contextlib import suppress
 from typing import Any
 
 from prometheus_client import (
@@ -12,8 +13,9 @@ from prometheus_client import (
 )
 
 from kip import __version__
+from kip.core.cell import State
 from kip.core.progress import Progress
-from kip.core.status import Matrix, State
+from kip.core.status import Matrix
 from kip.observe import metric_table as table
 from kip.observe.metric_table import Description, Kind
 
@@ -86,6 +88,11 @@ class Metrics:
         self._of(table.ROLLS).inc(rolled)
         self._of(table.DRIFT_REPAIRS).inc(repaired)
 
+    def pulled(self, name: str, seconds: float, size: int | None) -> None:
+        """Note that a node pulled the image of this entry; `size` in bytes, None where nobody tells."""
+        self._of(table.PULL_SECONDS, name).observe(seconds)
+        self._of(table.PULLED_BYTES, name).inc(size or 0)
+
     def refresh_judged(self, outcome: str) -> None:
         """Count a due refresh, by one of REFRESH_OUTCOMES."""
         self._of(table.REFRESHES, outcome).inc()
@@ -110,6 +117,12 @@ class Metrics:
         for name, image in self._images - counts.keys():
             for state in State:
                 self._made[table.CELLS.name].remove(name, image, state.value)
+        # While nobody knows, what was counted stays.
+        gone = {name for name, _ in self._images} - {name for name, _ in counts} if matrix else ()
+        for name in gone:
+            for description in (table.PULL_SECONDS, table.PULLED_BYTES):
+                with suppress(KeyError):  # it was never pulled
+                    self._made[description.name].remove(name)
         self._images = frozenset(counts)
 
     def _of(self, description: Description, *labels: str) -> Any:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from kip.core.status import STARTING, fault_of
+from kip.core.pod_status import STARTING, fault_of
 
 Manifest = Mapping[str, Any]
 

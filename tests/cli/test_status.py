@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import pytest
 from samples import manifest, stored
 
-from kip.cluster.api import Listing
+from kip.cluster.api import EVENTS, PODS, Listing
 from kip.errors import Forbidden
 
 VALUES = {"NAMESPACE": "images"}
@@ -40,13 +40,20 @@ def shown(kip, cluster):
     def show(*arguments: str, **states: dict) -> tuple[int, str, str]:
         found = cache(len(states))
         pods = tuple(pod(found, node, state) for node, state in states.items())
-        cluster(found).list_all = lambda _selection: Listing(pods, "1")
+        there = {PODS: pods}
+        cluster(found).list_all = lambda selection: Listing(there.get(selection.resource, ()), "1")
         return kip("status", *arguments, **VALUES)
 
     return show
 
 
 RUNNING = {"running": {}}
+PULLED = {
+    "metadata": {"creationTimestamp": "2026-11-21T08:00:00Z"},
+    "involvedObject": {"name": "kubernetes-image-puller-x7k2p", "fieldPath": "spec.containers{tools}"},
+    "message": 'Successfully pulled image "tools" in 1.5s (2s including waiting). Image size: 1234 bytes.',
+    "source": {"host": "node1"},
+}
 FAILING = {"waiting": {"reason": "ErrImagePull", "message": "[red]no[/] such [image]"}}
 
 
@@ -131,7 +138,8 @@ def test_the_wide_form_tells_that_nodes_have_different_digests(kip, cluster):
     pods = [pod(found, f"node{number}", RUNNING) for number in range(3)]
     for item, digest in zip(pods, ("ab", "ab", "cd"), strict=True):
         item["status"]["containerStatuses"][0]["imageID"] = "registry.example/tools@sha256:" + digest * 32
-    cluster(found).list_all = lambda _selection: Listing(tuple(pods), "1")
+    there = {PODS: tuple(pods)}
+    cluster(found).list_all = lambda selection: Listing(there.get(selection.resource, ()), "1")
     _, out, _ = kip("status", "-o", "wide", **VALUES)
     assert cells_of(out, "tools")[2:] == [*"30000", "abababababab", "(2),", "cdcdcdcdcdcd", "(1)"]
 
@@ -157,3 +165,46 @@ def test_watching_shows_the_table_until_it_is_interrupted(kip, cluster, monkeypa
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     code, out, _ = kip("status", "--watch", TERM="dumb", **VALUES)
     assert (code, len(looks), "Complete: 1 images on 1 nodes" in out) == (0, 3, True)
+
+
+def test_programs_are_told_of_pulls(kip, cluster):
+    found = cache(1)
+    there = {PODS: (pod(found, "node1", RUNNING),), EVENTS: (PULLED,)}
+    cluster(found).list_all = lambda selection: Listing(there.get(selection.resource, ()), "1")
+    _, out, _ = kip("status", "-o", "json", **VALUES)
+    (cell,) = json.loads(out)["cells"]
+    assert (cell["pull_seconds"], cell["size"]) == (1.5, 1234)
+
+
+def test_where_events_may_not_be_read_there_are_none(kip, cluster):
+    found = cache(1)
+    fake = cluster(found)
+
+    def read(selection):
+        if selection.resource is EVENTS:
+            raise Forbidden("no")
+        return Listing((pod(found, "node1", RUNNING),) if selection.resource is PODS else (), "1")
+
+    fake.list_all = read
+    code, out, _ = kip("status", "-o", "json", **VALUES)
+    (cell,) = json.loads(out)["cells"]
+    assert (code, cell["pull_seconds"]) == (0, None)
+
+
+def test_why_nodes_have_no_pod_is_told_with_a_remedy(kip, cluster):
+    found = cache(3)
+    refused = {
+        "metadata": {"creationTimestamp": "2026-11-21T08:00:00Z"},
+        "involvedObject": {"uid": found["metadata"]["uid"]},
+        "message": "Error creating: pods is forbidden: exceeded quota: few",
+    }
+    there = {PODS: (pod(found, "node1", RUNNING),), EVENTS: (refused,)}
+    cluster(found).list_all = lambda selection: Listing(there.get(selection.resource, ()), "1")
+    code, out, _ = kip("status", **VALUES)
+    assert (code, [line.rstrip() for line in out.splitlines()[2:4]]) == (
+        3,
+        [
+            "tools on 2 nodes: FailedCreate: pods is forbidden: exceeded quota: few",
+            "  Raise the quota; `kip check` says by how much.",
+        ],
+    )

@@ -8,9 +8,11 @@ from fakes import Clock, FakeCluster, deployment
 from samples import manifest, stored
 
 from kip.cli.cache import Looker
-from kip.cli.waiter import DEAREST_SECONDS, LONGEST_SECONDS, End, Waiter
+from kip.cli.waiter import LONGEST_SECONDS, End, Waiter
+from kip.cluster import pacing
+from kip.core.cell import Cell, State
 from kip.core.progress import Progress
-from kip.core.status import Cell, Matrix, State
+from kip.core.status import Matrix
 from kip.core.waiting import Goal, Look, Result
 from kip.errors import Forbidden, Unreachable
 
@@ -71,6 +73,7 @@ def test_what_is_missing_is_told_with_the_next_command(kip, cluster):
         [
             f"Not reached after 0 s: 1 of 2 images are there; 1 failed (DaemonSet images/{NAME}).",
             "tools on node2: ErrImagePull: registry.example/tools:1.4.2: not found",
+            "  Correct the reference in IMAGES, or push the image.",
             "Next: kubectl -n images describe pods --field-selector spec.nodeName=node2",
         ],
     )
@@ -227,7 +230,7 @@ def test_dear_looks_are_far_apart():
     assert {least for least, _ in found.pauses[:-1]} == {20.0}
     found = Patience(seen(State.PULLING), cost=60.0)
     found.wait(600)
-    assert found.pauses[0] == (DEAREST_SECONDS, DEAREST_SECONDS)
+    assert found.pauses[0] == (pacing.LONGEST_SECONDS, pacing.LONGEST_SECONDS)
 
 
 def test_looks_at_a_cache_where_nothing_happens_become_rare():

@@ -22,9 +22,9 @@ class Scripted:
         self.lists = 0
         self.watched: list[str] = []
 
-    def list_all(self, _selection):
+    def pages(self, _selection):
         self.lists += 1
-        return Listing((), f"list-{self.lists}")
+        yield Listing((), f"list-{self.lists}")
 
     def watch(self, _selection, version, _seconds):
         self.watched.append(version)
@@ -112,11 +112,11 @@ def test_every_list_and_every_event_is_a_change():
     assert changes == 3
 
 
-def test_a_deletion_is_told_as_such():
+def test_each_event_is_told_and_first_that_it_begins():
     stop, told = Stop(1), []
-    cluster = Scripted([event("MODIFIED", "7"), event("DELETED", "8")])
-    watch_for_ever(cluster, SELECTION, told.append, stop=stop, clock=Clock(5.0), random=Random(1))
-    assert told == ["changed", "changed", "deleted"]
+    happened = [event("MODIFIED", "7"), event("DELETED", "8")]
+    watch_for_ever(Scripted(happened), SELECTION, told.append, stop=stop, clock=Clock(5.0), random=Random(1))
+    assert told == [None, *happened]
 
 
 def test_watches_that_end_at_once_are_no_hot_loop():
@@ -168,7 +168,7 @@ def test_a_watch_that_fails_after_its_end_is_silent():
     stop = threading.Event()
 
     class Ending(Scripted):
-        def list_all(self, _selection):
+        def pages(self, _selection):
             stop.set()
             raise Unreachable("gone")
 

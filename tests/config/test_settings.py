@@ -4,7 +4,7 @@ from types import MappingProxyType
 import pytest
 
 from kip.config.images import CacheImage
-from kip.config.settings import LogFormat, LogLevel, Platform, PullPolicy, Refresh, read_settings
+from kip.config.settings import LogFormat, LogLevel, Platform, PullPolicy, ReadyWhen, Refresh, read_settings
 from kip.config.table import SETTINGS
 from kip.errors import SettingsError
 
@@ -103,6 +103,7 @@ GOOD = [
     ("MAX_SURGE", "25%", "25%"),
     ("MAX_SURGE", "3", "3"),
     ("REFRESH", "Never", Refresh.NEVER),
+    ("READY_WHEN", "Complete", ReadyWhen.COMPLETE),
     ("PLATFORM", "OpenShift", Platform.OPENSHIFT),
     ("CACHING_PRIORITY_CLASS", "low", "low"),
     ("HTTP_ADDRESS", ":8080", ":8080"),
@@ -222,6 +223,7 @@ BAD = [
     ("MAX_SURGE", "101%", "MAX_SURGE", "100%"),
     ("MAX_SURGE", "1.5", "MAX_SURGE", "100%"),
     ("REFRESH", "yes", "REFRESH", "always"),
+    ("READY_WHEN", "cached", "READY_WHEN", "complete"),
     ("PLATFORM", "eks", "PLATFORM", "kubernetes"),
     ("CACHING_PRIORITY_CLASS", "-", "CACHING_PRIORITY_CLASS", "name"),
     ("HTTP_ADDRESS", "localhost", "HTTP_ADDRESS", ":8080"),

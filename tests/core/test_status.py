@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from samples import manifest, stored
 
-from kip.core.status import State, node_of, read_matrix, to_document
+from kip.core.cell import State
+from kip.core.pod_status import node_of
+from kip.core.status import read_matrix, to_document
 
 IMAGES = "tools=registry.example/tools:1.4.2;ide=registry.example/ide:next"
 DIGEST = "registry.example/tools@sha256:" + "ab" * 32
@@ -97,6 +99,36 @@ def test_one_bad_image_leaves_the_others_cached():
 def test_a_container_that_was_killed_is_a_fault():
     ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
     assert states(cache(), pod(states=(ended, RUNNING)))[0] is State.FAILED
+
+
+CRASHED = {
+    "waiting": {"reason": "CrashLoopBackOff", "message": "back-off 1m20s restarting failed container=tools"}
+}
+
+
+def crashed(**ended) -> dict:
+    """Return a pod whose first container crashed for the fourth time, and waits."""
+    found = pod(states=(CRASHED, RUNNING))
+    last = {"terminated": {"finishedAt": "2026-11-21T08:00:00Z", **ended}}
+    found["status"]["containerStatuses"][0] |= {"restartCount": 3, "lastState": last}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("ended", "message"),
+    [
+        ({"reason": "OOMKilled", "exitCode": 137}, "exit code 137; back-off 1m20s restarting"),
+        ({"reason": "StartError", "message": "no memory"}, "no memory; back-off 1m20s restarting"),
+    ],
+)
+def test_a_container_that_crashes_again_and_again_tells_what_ended_it(ended, message):
+    cell = read_matrix(cache(), [crashed(**ended)]).cells[0]
+    assert (cell.reason, cell.message.startswith(message)) == (ended["reason"], True)
+
+
+def test_a_container_that_crashes_tells_its_attempts_and_the_next_one():
+    cell = read_matrix(cache(), [crashed(reason="OOMKilled", exitCode=137)]).cells[0]
+    assert (cell.attempts, cell.next_try) == (4, "2026-11-21T08:01:20Z")
 
 
 def test_images_are_pulled_one_by_one_in_order():
@@ -292,11 +324,13 @@ def test_complete_is_said_only_when_it_is_certain(found, pods, complete):
 
 def test_the_document_has_the_promised_keys():
     document = to_document(read_matrix(cache(), [pod()]))
-    assert (list(document), list(document["images"][0]), list(document["cells"][0])) == (
-        ["apiVersion", "namespace", "daemonset", "generation", "complete", "nodes", "images", "cells"],
-        ["name", "image", "cached", "pulling", "waiting", "failed", "absent"],
-        ["node", "name", "image", "state", "reason", "message", "digest"],
-    )
+    places = (document, document["nodes"], document["images"][0], document["cells"][0])
+    assert [" ".join(place) for place in places] == [
+        "apiVersion namespace daemonset generation complete nodes images cells",
+        "wanted seen state without_pod refused",
+        "name image cached pulling waiting failed absent",
+        "node name image state reason message digest since attempts pull_seconds size next_try",
+    ]
 
 
 def test_the_document_counts_each_image():

@@ -4,8 +4,10 @@ import pytest
 from samples import manifest, settings, stored
 
 from kip.config.images import CacheImage
+from kip.core.cell import Cell, State
+from kip.core.node_selection import selected_nodes
 from kip.core.progress import Progress
-from kip.core.status import Cell, Matrix, State
+from kip.core.status import Matrix
 from kip.core.waiting import (
     Goal,
     Look,
@@ -14,9 +16,7 @@ from kip.core.waiting import (
     environment_of,
     is_lasting,
     judge,
-    merge_environment,
     not_yet_taken,
-    selected_nodes,
 )
 
 TOOLS = CacheImage("tools", "registry.example/tools:1.4.2")
@@ -202,16 +202,13 @@ def test_nodes_that_the_cache_does_not_go_to_are_not_waited_for():
     assert selected_nodes(stored(manifest()), [node("ours"), tainted]) == {"ours"}
 
 
-def test_a_deployments_own_variables_win_over_its_configmaps():
+def test_a_deployments_variables_and_the_configmaps_that_it_takes_whole_are_read():
     container = {
         "env": [{"name": "IMAGES", "value": "a=a:1"}, {"name": "SECRET", "valueFrom": {}}],
         "envFrom": [{"configMapRef": {"name": "settings"}}, {"secretRef": {"name": "other"}}],
     }
-    values, whole = environment_of({"spec": {"template": {"spec": {"containers": [container]}}}})
-    assert (merge_environment(values, [{"IMAGES": "b=b:1", "REFRESH": "never"}]), whole) == (
-        {"IMAGES": "a=a:1", "REFRESH": "never"},
-        ("settings",),
-    )
+    found = environment_of({"spec": {"template": {"spec": {"containers": [container]}}}})
+    assert found == ({"IMAGES": "a=a:1"}, ("settings",))
 
 
 def test_the_counts_are_of_what_is_asked_for():

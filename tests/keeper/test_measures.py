@@ -12,10 +12,13 @@ from kip.core.progress import Progress
 from kip.core.rights import Rights
 from kip.core.steps import Plan
 from kip.errors import Forbidden, Problem, ServerError, SettingsError
+from kip.keeper.events import Events
 from kip.keeper.measures import Measures, Survey
 from kip.keeper.reconcile import Outcome, Reconciler
+from kip.keeper.telling import Telling
 from kip.observe.metrics import Metrics
 
+WITHOUT_EVENTS = Rights()
 NOW = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
 
 
@@ -42,8 +45,13 @@ class Scene:
         self.clock, self.metrics = Clock(), Recorded()
         self.cluster = FakeCluster(rights=rights)
         self.reconciler = Reconciler(self.cluster, lambda: NOW, self.clock, unasked(lambda: NOW))
-        survey = Survey(self.metrics, self.cluster, lambda _: rights, lambda: NOW, self.clock, served=served)
-        self.measures = Measures(self.metrics, survey, lambda: NOW, self.clock)
+        allowed = rights if served else WITHOUT_EVENTS
+        events = Events(self.cluster, lambda _: allowed, self.clock, "me")
+        telling = Telling(events, lambda _: None, lambda: None, lambda: NOW, self.clock)
+        survey = Survey(
+            self.metrics, telling, self.cluster, lambda _: rights, lambda: NOW, self.clock, served=served
+        )
+        self.measures = Measures(self.metrics, survey, telling, lambda: NOW, self.clock)
 
     def reconcile(self, images: str = "a=registry.example/a:1.0.0") -> float | None:
         return self.measures.done(self.reconciler.reconcile(settings(images)), None, 0.1)

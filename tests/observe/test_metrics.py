@@ -3,8 +3,9 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from kip.core.cell import Cell, State
 from kip.core.progress import Progress
-from kip.core.status import Cell, Matrix, State
+from kip.core.status import Matrix
 from kip.observe.metrics import Metrics
 
 
@@ -75,3 +76,29 @@ def test_requests_are_counted_by_verb_and_code():
         2,
         1,
     ]
+
+
+def pulled() -> Metrics:
+    metrics = Metrics()
+    metrics.surveyed(matrix(("n1", "a", State.CACHED)))
+    metrics.pulled("a", 12.0, 1000)
+    metrics.pulled("a", 40.0, None)
+    return metrics
+
+
+def test_pulls_are_told_with_their_seconds_and_bytes():
+    metrics = pulled()
+    names = ("kip_pull_seconds_count", "kip_pull_seconds_sum", "kip_pulled_bytes_total")
+    assert [value(metrics, name, name="a") for name in names] == [2, 52, 1000]
+
+
+def test_pulls_of_an_image_that_is_listed_no_more_are_told_no_more():
+    metrics = pulled()
+    metrics.surveyed(matrix(("n1", "b", State.CACHED)))
+    assert value(metrics, "kip_pull_seconds_count", name="a") is None
+
+
+def test_pulls_stay_counted_while_nobody_knows_of_the_images():
+    metrics = pulled()
+    metrics.surveyed(None)
+    assert value(metrics, "kip_pull_seconds_count", name="a") == 2

@@ -74,7 +74,8 @@ class FakeCluster:
     def create(self, resource: Resource, namespace: str, manifest: dict, *, dry_run: bool = False) -> dict:
         self._record("dry-run" if dry_run else "create", resource)
         self._validate(manifest)
-        key = (resource.kind, namespace, manifest["metadata"]["name"])
+        name = manifest["metadata"].get("name") or manifest["metadata"]["generateName"] + str(self._count)
+        key = (resource.kind, namespace, name)
         if dry_run:
             return deepcopy(manifest)
         if key in self.objects:
@@ -117,7 +118,7 @@ class FakeCluster:
             where = int(last) if isinstance(place, list) else last
             if operation["op"] == "test" and place[where] != operation["value"]:
                 raise Invalid("the test failed")
-            if operation["op"] == "replace":
+            if operation["op"] in {"add", "replace"}:
                 place[where] = operation["value"]
             if operation["op"] == "remove":
                 del place[where]
@@ -158,13 +159,14 @@ class FakeCluster:
     def _store(self, key: Key, before: dict, wanted: dict, operation: str) -> dict:
         self._count += 1
         known = before.get("metadata", {})
-        changed = before.get("spec") != wanted["spec"]
+        changed = before.get("spec") != wanted.get("spec")
         entry = {"manager": "kip", "operation": operation}
         metadata: dict[str, Any] = {
             "creationTimestamp": "2026-11-21T08:00:00Z",
             "uid": f"uid-{self._count}",
             **known,
             **wanted["metadata"],
+            "name": key[2],
             "generation": known.get("generation", 0) + changed,
             "resourceVersion": str(self._count),
             "managedFields": [*(item for item in known.get("managedFields", ()) if item != entry), entry],

@@ -162,6 +162,7 @@ metadata:
   "MAX_SURGE" (include "kip.scalar" $it.maxSurge)
   "REFRESH" $it.refresh
   "PLATFORM" $it.platform
+  "READY_WHEN" $it.readyWhen
   "CACHING_PRIORITY_CLASS" $it.cachingPriorityClass
 ) -}}
 {{- end -}}

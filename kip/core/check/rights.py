@@ -32,6 +32,8 @@ def needs(settings: Settings) -> tuple[Need, ...]:
         Need("apps", "daemonsets", ("patch",), "the cache is exchanged instead of changed in place"),
         Need("", "pods", ("get", "list"), "before a change nets are waited for by the clock"),
         Need("coordination.k8s.io", "leases", ("create",), "two keepers of one cache both act"),
+        Need("events.k8s.io", "events", ("create", "patch"), "no Event tells what fails"),
+        Need("", "events", ("list", "watch"), "why nodes have no pod, and how long pulls take, is not known"),
     ]
     if settings.deployment_name:
         cost = "the cache does not go with the Deployment"

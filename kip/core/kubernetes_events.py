@@ -1,0 +1,124 @@
+"""What Kubernetes' own Events tell of a cache: pulls and their attempts, pods that may not be made.
+
+The kubelet and the DaemonSet controller write them in the form of core/v1; they are kept for an hour.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from kip.core.cell import Cell, State
+from kip.core.status import Matrix
+
+Manifest = dict[str, Any]
+
+REFUSALS = "reason=FailedCreate"
+PULLS = "involvedObject.kind=Pod,reason=Pulled"
+FAILURES = "involvedObject.kind=Pod,reason=Failed"
+"""Field selectors."""
+
+FIRST_BACKOFF = timedelta(seconds=10)
+LONGEST_BACKOFF = timedelta(minutes=5)
+"""The kubelet's pauses between two pulls of an image that fails; each is twice the one before."""
+
+_PULLED = re.compile(
+    r'Successfully pulled image ".*" in (?P<took>[\d.hmsµun]+)(?:.*Image size: (?P<size>\d+) bytes)?',
+    re.DOTALL,
+)
+_CONTAINER = re.compile(r"spec\.containers\{(.+)\}")
+_PART = re.compile(r"([\d.]+)(h|ms|m|s|µs|us|ns)")
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "ns": 1e-9}
+
+Spot = tuple[str, str]
+"""Node and name of a container."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """One pull that went well. `size` is that of the image in bytes, None where the kubelet does not tell."""
+
+    node: str
+    container: str
+    seconds: float
+    size: int | None
+
+
+def newest_refusal(events: Iterable[Manifest], uid: str) -> str:
+    """Return why the newest pod of the DaemonSet with this uid could not be made; "" when none is known."""
+    found = [event for event in events if event["involvedObject"].get("uid") == uid]
+    if not found:
+        return ""
+    return str(max(found, key=_time).get("message") or "").removeprefix("Error creating: ")
+
+
+def read_pull(event: Manifest, daemonset: str) -> Pull | None:
+    """Read an Event of a cache pod that says that an image was pulled, None when it says anything else."""
+    spot, match = _spot(event, daemonset), _PULLED.match(event.get("message") or "")
+    if not spot or not match:
+        return None
+    size = match["size"]
+    return Pull(*spot, seconds=_seconds(match["took"]), size=int(size) if size else None)
+
+
+def with_events(matrix: Matrix, events: Iterable[Manifest]) -> Matrix:
+    """Return the matrix with what the Events PULLS and FAILURES tell of its pulls.
+
+    When a failed pull is tried next is reckoned by the kubelet's rule, as nobody tells.
+    """
+    pulls: dict[Spot, tuple[str, Pull]] = {}
+    failures: dict[Spot, tuple[str, int]] = {}
+    nothing = ("",)
+    for event in events:
+        spot, at = _spot(event, matrix.daemonset), _time(event)
+        if spot is None:
+            continue
+        if (pull := read_pull(event, matrix.daemonset)) and at >= pulls.get(spot, nothing)[0]:
+            pulls[spot] = at, pull
+        elif _is_failed_pull(event) and at >= failures.get(spot, nothing)[0]:
+            failures[spot] = at, int(event.get("count") or 1)
+    return replace(matrix, cells=tuple(_told(cell, pulls, failures) for cell in matrix.cells))
+
+
+def _told(
+    cell: Cell, pulls: Mapping[Spot, tuple[str, Pull]], failures: Mapping[Spot, tuple[str, int]]
+) -> Cell:
+    spot = cell.node, cell.name
+    if cell.state is State.CACHED and spot in pulls:
+        _, pull = pulls[spot]
+        return replace(cell, pull_seconds=pull.seconds, size=pull.size)
+    if cell.state is State.FAILED and not cell.attempts and spot in failures:
+        at, attempts = failures[spot]
+        pause = min(FIRST_BACKOFF * 2 ** min(attempts - 1, 10), LONGEST_BACKOFF)
+        again = datetime.fromisoformat(at) + pause
+        return replace(cell, attempts=attempts, next_try=again.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    return cell
+
+
+def _is_failed_pull(event: Manifest) -> bool:
+    return (event.get("message") or "").startswith("Failed to pull image")
+
+
+def _spot(event: Manifest, daemonset: str) -> Spot | None:
+    about = event["involvedObject"]
+    container = _CONTAINER.fullmatch(about.get("fieldPath") or "")
+    node = (event.get("source") or {}).get("host") or event.get("reportingInstance")
+    if not container or not node or about.get("name", "").rpartition("-")[0] != daemonset:
+        return None
+    return node, container[1]
+
+
+def _time(event: Manifest) -> str:
+    series = event.get("series") or {}
+    return str(
+        event.get("lastTimestamp")
+        or series.get("lastObservedTime")
+        or event.get("eventTime")
+        or event["metadata"]["creationTimestamp"]
+    )
+
+
+def _seconds(text: str) -> float:
+    """Read a duration as Go writes it: `1m2.5s`, `850ms`."""
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))

@@ -1,0 +1,162 @@
+"""What one cache pod tells of its images: its status as the kubelet writes it, read into cells."""
+
+import re
+import sys
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from kip.core.cell import KUBELET_SILENT, Cell, State
+
+Manifest = dict[str, Any]
+
+STARTING = {"ContainerCreating", "PodInitializing", ""}
+"""Waiting reasons that mean no trouble; every other one is a failure in the kubelet's own words."""
+
+CRASHING = "CrashLoopBackOff"
+_BACK_OFF = re.compile(r"back-off (?:(\d+)m)?(?:(\d+)s)? restarting")
+SILENT_AFTER = timedelta(seconds=30)
+"""A kubelet that is well takes up a pod within a second or two, also one that is busy with many."""
+
+
+def node_of(pod: Manifest) -> str:
+    """Return the node of a cache pod; one that is not bound yet names it in its affinity."""
+    spec = pod["spec"]
+    if spec.get("nodeName"):
+        return str(spec["nodeName"])
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    for term in required.get("nodeSelectorTerms") or ():
+        for field in term.get("matchFields") or ():
+            if field.get("key") == "metadata.name":
+                return str(field["values"][0])
+    return ""
+
+
+def is_on_lost_node(pod: Manifest) -> bool:
+    """Whether the pod was ready when its node was heard of for the last time.
+
+    The controller that watches over the nodes then takes the pod's readiness away, and no more than that. A
+    kubelet gives a reason, and never says that all containers are ready and the pod is not.
+    """
+    conditions = {found["type"]: found for found in (pod.get("status") or {}).get("conditions") or ()}
+    ready, containers = conditions.get("Ready", {}), conditions.get("ContainersReady", {})
+    return (ready.get("status"), containers.get("status")) == ("False", "True") and not ready.get("reason")
+
+
+def cells_of(node: str, name: str, image: str, pod: Manifest, now: datetime | None) -> Iterable[Cell]:
+    """Return a cell for each container of the pod that holds this image: none, one, or several."""
+    containers = [item["name"] for item in pod["spec"]["containers"] if item["image"] == image]
+    if not containers:
+        return
+    status = pod.get("status") or {}
+    if trouble := _trouble_of_pod(status):
+        state, reason, message = trouble
+        yield Cell(node, name, image, state, reason, message)
+        return
+    statuses = status.get("containerStatuses") or ()
+    for found in statuses:
+        if found["name"] in containers:
+            yield _cell_of(node, name, image, found, is_next=found["name"] == _being_pulled(pod))
+    if not statuses:
+        reason, message = _silence(status, now)
+        yield Cell(node, name, image, State.WAITING, reason, message)
+
+
+def _trouble_of_pod(status: Manifest) -> tuple[State, str, str] | None:
+    """Return what keeps the whole pod from starting: no place on the node, or a failing init container."""
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return State.ABSENT, condition.get("reason", ""), condition.get("message", "")
+    if status.get("phase") == "Failed":
+        return State.ABSENT, status.get("reason", "Failed"), status.get("message", "")
+    for found in status.get("initContainerStatuses") or ():
+        reason, message = fault_of(found)
+        if reason not in STARTING and not found.get("ready"):
+            return State.FAILED, reason, f"init container {found['name']}: {message}".rstrip(": ")
+    return None
+
+
+def _silence(status: Manifest, now: datetime | None) -> tuple[str, str]:
+    """Return what to say of a pod that was given to a node long ago, and that its kubelet never took up."""
+    given = [
+        datetime.fromisoformat(found["lastTransitionTime"])
+        for found in status.get("conditions") or ()
+        if found["type"] == "PodScheduled" and found["status"] == "True"
+    ]
+    if now and given and now - given[0] > SILENT_AFTER and not status.get("startTime"):
+        return KUBELET_SILENT, "the kubelet has not taken up the pod; it may be down"
+    return "", ""
+
+
+def _being_pulled(pod: Manifest) -> str:
+    """Return the container whose image is being pulled.
+
+    The kubelet takes them one by one, in order, once the init containers are done. (Their waiting reason
+    stays PodInitializing even then.)
+    """
+    status = pod["status"]
+    if not all(_has_ended_well(found) for found in status.get("initContainerStatuses") or ()):
+        return ""
+    starting = {
+        found["name"]
+        for found in status.get("containerStatuses") or ()
+        if "waiting" in (found.get("state") or {}) and fault_of(found)[0] in STARTING
+    }
+    return next((item["name"] for item in pod["spec"]["containers"] if item["name"] in starting), "")
+
+
+def _has_ended_well(found: Manifest) -> bool:
+    ended = (found.get("state") or {}).get("terminated") or {}
+    return "exitCode" in ended and ended["exitCode"] == 0
+
+
+def _cell_of(node: str, name: str, image: str, found: Manifest, *, is_next: bool) -> Cell:
+    # One string for all nodes: of thousands each has its own copy otherwise.
+    digest = sys.intern(str(found.get("imageID") or "").rpartition("://")[2])
+    state = found.get("state") or {}
+    if "running" in state:
+        since = sys.intern(state["running"].get("startedAt") or "")
+        return Cell(node, name, image, State.CACHED, digest=digest, since=since)
+    reason, message = _crash_of(found)
+    if reason not in STARTING:
+        attempts = found.get("restartCount", 0) + 1 if _has_started(found) else 0
+        again = _next_start(found)
+        return Cell(
+            node, name, image, State.FAILED, reason, message, digest, attempts=attempts, next_try=again
+        )
+    return Cell(node, name, image, State.PULLING if is_next else State.WAITING)
+
+
+def _has_started(found: Manifest) -> bool:
+    return bool(found.get("restartCount") or found.get("containerID"))
+
+
+def _crash_of(found: Manifest) -> tuple[str, str]:
+    """Return the fault of a container, of one that is not started again for a while what ended it."""
+    reason, message = fault_of(found)
+    ended = (found.get("lastState") or {}).get("terminated") or {}
+    if reason != CRASHING or not ended.get("reason"):
+        return reason, message
+    why = ended.get("message") or f"exit code {ended.get('exitCode')}"
+    return ended["reason"], f"{why}; {message}"
+
+
+def _next_start(found: Manifest) -> str:
+    """Return when a container that crashed is started again: so long after its end as the kubelet says."""
+    ended = ((found.get("lastState") or {}).get("terminated") or {}).get("finishedAt")
+    match = _BACK_OFF.search(fault_of(found)[1])
+    if not ended or not match:
+        return ""
+    minutes, seconds = (int(part or 0) for part in match.groups())
+    at = datetime.fromisoformat(ended) + timedelta(minutes=minutes, seconds=seconds)
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def fault_of(found: Manifest) -> tuple[str, str]:
+    """Return reason and message of a container's status, as the kubelet words them; "" while it runs."""
+    state = found.get("state") or {}
+    fault = state.get("waiting") or state.get("terminated") or {}
+    if fault.get("exitCode") == 0:
+        return "", ""
+    return fault.get("reason") or "", fault.get("message") or ""

@@ -1,0 +1,76 @@
+"""What is behind a reason that the kubelet, the scheduler or a controller gives, and what to do about it.
+
+The words are those of containerd, CRI-O and Kubernetes.
+"""
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What to do where the reason matches as a whole, and the message in part.
+
+    `lasting`: no retry cures it, as far as the words say.
+    """
+
+    reason: str
+    message: str
+    text: str
+    lasting: bool = False
+
+    def fits(self, reason: str, message: str) -> bool:
+        """Whether this is the remedy for such a fault."""
+        found = re.search(self.message, message, re.IGNORECASE | re.DOTALL)
+        return bool(found and re.fullmatch(self.reason, reason))
+
+
+PULLS = "ErrImagePull|ImagePullBackOff|RegistryUnavailable"
+STARTS = "CreateContainer(?:Config)?Error|RunContainerError|StartError|ContainerCannotRun|CrashLoopBackOff"
+
+TRUST = r"x509|certificate|server gave HTTP response to HTTPS"
+PASSING = r"timeout|timed out|connection re(?:fused|set)|\b5\d\d\b|\b429\b|too many requests"
+PLATFORM = r"no match for platform|no matching manifest"
+REFUSED = r"unauthorized|authentication required|denied|forbidden|no basic auth|\b40[13]\b"
+MISSING = (
+    r"not found|(?:manifest|name) unknown|no such image|does not exist|\b404\b|invalid (?:image|reference)"
+)
+TOO_LITTLE = r"OOM-killed|memory limit too low|unable to set memory limit"
+
+REACH = "It is tried again. If it lasts, see whether the node reaches the registry: network, proxy, limits."
+RAISE = "Raise CACHING_MEMORY_LIMIT; 30Mi is enough for every container runtime."
+ADDED = "The node cannot run the sleeper in this image: see what a webhook or a security profile adds to it."
+ROOM = "Make room on the node, lower CACHING_*_REQUEST, or set CACHING_PRIORITY_CLASS."
+SILENT = "The node does not answer, see `kubectl describe node`. The image comes with it, or the node goes."
+
+REMEDIES = (
+    Remedy(PULLS, "no space left", "Make room on the node's disk."),
+    Remedy(PULLS, TRUST, "Have the node's runtime trust the registry; containerd by certs.d/*/hosts.toml."),
+    Remedy(PULLS, PASSING, REACH),
+    Remedy(PULLS, PLATFORM, "Push it for this node's machine too, or use NODE_SELECTOR.", lasting=True),
+    Remedy(PULLS, REFUSED, "Name a Secret that may pull it in IMAGE_PULL_SECRETS.", lasting=True),
+    Remedy(PULLS, MISSING, "Correct the reference in IMAGES, or push the image.", lasting=True),
+    Remedy(PULLS, "", REACH),
+    Remedy("InvalidImageName", "", "Correct the reference in IMAGES.", lasting=True),
+    Remedy("ErrImageNeverPull", "", "Load it on the node, or set another IMAGE_PULL_POLICY.", lasting=True),
+    Remedy(r"\w+", TOO_LITTLE, RAISE, lasting=True),
+    Remedy("OOMKilled", "back-off", RAISE, lasting=True),
+    Remedy("OOMKilled", "", RAISE),
+    Remedy(STARTS, "", ADDED, lasting=True),
+    Remedy(r"\w+", r"back-off \S+ restarting", ADDED, lasting=True),
+    Remedy("Unschedulable", "Insufficient|Too many pods", ROOM),
+    Remedy("Unschedulable", "taint", "Tolerate it by TOLERATIONS, or leave the node out by AFFINITY."),
+    Remedy(r"OutOf\w+|Evicted|\w*Pressure", "", "Make room on the node."),
+    Remedy("NodeNotReady|KubeletSilent", "", SILENT),
+    Remedy("FailedCreate", "(?:exceeded|failed) quota", "Raise the quota; `kip check` says by how much."),
+    Remedy("FailedCreate", "violates PodSecurity", "Allow `restricted` pods there; see what a webhook adds."),
+    Remedy("FailedCreate", "security context constraint", "Let the pods use restricted-v2; see PLATFORM."),
+    Remedy("FailedCreate", "(?:minimum|maximum) (?:memory|cpu)", "Fit CACHING_* to the LimitRange."),
+    Remedy("FailedCreate", "", "The API server refuses the pods; `kip check` says more."),
+)  # fmt: skip
+"""The first that fits counts: a registry's passing trouble goes before what its words may also mean."""
+
+
+def remedy_for(reason: str, message: str) -> Remedy | None:
+    """Return the remedy for a fault, None where none is known."""
+    return next((row for row in REMEDIES if row.fits(reason, message)), None)

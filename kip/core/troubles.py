@@ -1,0 +1,100 @@
+"""What keeps images from their nodes: each trouble once, with the images and the nodes that have it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kip.core.cell import FAILED_CREATE, Cell, State
+from kip.core.remedies import remedy_for
+from kip.core.status import Matrix
+
+SAME = {"ImagePullBackOff": "ErrImagePull"}
+"""The kubelet's words for the same trouble, by turns."""
+
+SOME_NODES = 5
+SOME_IMAGES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One reason, and where it is.
+
+    `images` are the names of the entries; `nodes` those that are known by name, `count` how many there are.
+    `failed`: the image is at fault, or what it needs; else the node, or the place on it. `remedy` says what
+    to do, "" where nothing is known.
+    """
+
+    reason: str
+    message: str
+    remedy: str
+    images: tuple[str, ...]
+    nodes: tuple[str, ...]
+    count: int
+    failed: bool
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Return what makes two troubles of two looks the same one."""
+        return (SAME.get(self.reason, self.reason), *(self.images if self.failed else ()))
+
+    @property
+    def line(self) -> str:
+        """Say what is wrong with which images on which nodes, in a line."""
+        images = ", ".join(self.images) if len(self.images) <= SOME_IMAGES else f"{len(self.images)} images"
+        return f"{images} on {self.where}: {self.reason}" + (f": {self.message}" if self.message else "")
+
+    @property
+    def where(self) -> str:
+        """Name some of the nodes, and count the others."""
+        named = ", ".join(self.nodes[:SOME_NODES])
+        more = self.count - min(len(self.nodes), SOME_NODES)
+        if not named:
+            return f"{more} node{'s' * (more != 1)}"
+        return f"{named} and {more} more" if more else named
+
+
+def troubles(matrix: Matrix) -> tuple[Trouble, ...]:
+    """Return the troubles of a cache: of images first, then of nodes, each by how many nodes have it.
+
+    What fails is told image by image; what keeps all images of a node away once for all of them.
+    """
+    found = [*troubles_in(matrix.cells)]
+    if not matrix.podless and (refusal := refusal_of(matrix)):
+        found.append(refusal)
+    return tuple(sorted(found, key=lambda trouble: (not trouble.failed, -trouble.count)))
+
+
+def refusal_of(matrix: Matrix) -> Trouble | None:
+    """Return why nodes that are not known by name have no pod."""
+    if not matrix.refused or not matrix.without_pod:
+        return None
+    remedy = remedy_for(FAILED_CREATE, matrix.refused)
+    names = tuple(name for name, _ in matrix.counts())
+    text = remedy.text if remedy else ""
+    return Trouble(FAILED_CREATE, matrix.refused, text, names, (), matrix.without_pod, failed=False)
+
+
+def troubles_in(cells: Iterable[Cell]) -> tuple[Trouble, ...]:
+    """Return the troubles of these cells, in their order."""
+    groups: dict[tuple[str, ...], list[Cell]] = {}
+    for cell in cells:
+        if cell.reason and cell.state is not State.CACHED:
+            failed = cell.state is State.FAILED
+            key = (SAME.get(cell.reason, cell.reason), *([cell.name] if failed else []))
+            groups.setdefault(key, []).append(cell)
+    return tuple(_trouble(cells) for cells in groups.values())
+
+
+def _trouble(cells: list[Cell]) -> Trouble:
+    # The word that tells most: "Back-off pulling image" may not say why.
+    first = max(cells, key=lambda cell: (cell.reason not in SAME, len(cell.message)))
+    remedy = remedy_for(first.reason, first.message)
+    nodes = tuple(dict.fromkeys(cell.node for cell in cells))
+    return Trouble(
+        reason=first.reason,
+        message=first.message,
+        remedy=remedy.text if remedy else "",
+        images=tuple(dict.fromkeys(cell.name for cell in cells)),
+        nodes=nodes,
+        count=len(nodes),
+        failed=first.state is State.FAILED,
+    )

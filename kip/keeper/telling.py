@@ -1,0 +1,156 @@
+"""What a keeper tells people of its cache, once each: what begins, what is over, what was changed."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from kip.core.notices import (
+    Condition,
+    Notice,
+    entry_refused,
+    foreign_daemonset,
+    of_troubles,
+    reconcile_failed,
+    settings_refused,
+)
+from kip.core.status import Matrix
+from kip.core.steps import WRITES
+from kip.core.troubles import troubles
+from kip.errors import (
+    Conflict,
+    KipError,
+    OwnershipError,
+    ServerError,
+    SettingsError,
+    TooManyRequests,
+    Unreachable,
+)
+from kip.keeper.events import Events
+from kip.keeper.live_settings import LiveSettings
+from kip.keeper.reconcile import Outcome
+
+Manifest = dict[str, Any]
+
+PASSING = (Unreachable, ServerError, TooManyRequests, Conflict)
+"""Trouble of the API server: it is retried, and an Event could mostly not be written then."""
+
+REMIND_SECONDS = 1800.0
+"""What lasts is told again so often: Events are kept for an hour."""
+
+STEADY_SECONDS = 4.0
+"""A trouble of the cache is over when it was not seen for so long: a container that crashes again and again
+runs for a moment each time."""
+
+
+@dataclass(slots=True)
+class Told:
+    """A condition that was told. Times are monotonic seconds; `gone_at` is None while it lasts."""
+
+    condition: Condition
+    told_at: float
+    event: str
+    count: int = 1
+    gone_at: float | None = None
+
+
+@dataclass(slots=True)
+class Telling:
+    """Tells of conditions and changes, as Events and to `noted`. `now` is wall time, `clock` monotonic.
+
+    `home` reads the keeper's Deployment: it stands for the cache while there is none.
+    """
+
+    events: Events
+    noted: Callable[[Notice], None]
+    home: Callable[[], Manifest | None]
+    now: Callable[[], datetime]
+    clock: Callable[[], float]
+    _told: dict[tuple[str, ...], Told] = field(default_factory=dict)
+    _filling_since: float | None = None
+
+    def settings_read(self, settings: LiveSettings) -> None:
+        """Tell whether the newest settings can be used, and which entries are left out."""
+        problems = [settings_refused(str(settings.error))] if settings.error else []
+        self._are("settings", problems)
+        self._are("entries", map(entry_refused, settings.refused))
+
+    def failed(self, error: KipError) -> None:
+        """Tell that a reconcile failed."""
+        if isinstance(error, SettingsError):
+            self._are("refusal", [settings_refused(str(error))])
+        elif isinstance(error, OwnershipError):
+            self._are("reconcile", [foreign_daemonset(str(error), error.hint)])
+        elif not isinstance(error, PASSING):
+            self._are("reconcile", [reconcile_failed(str(error), error.hint)])
+
+    def stood_by(self) -> None:
+        """Forget what was told: another keeper knows, and tells."""
+        self._told.clear()
+        self._filling_since = None
+
+    def done(self, outcome: Outcome) -> None:
+        """Tell of a reconcile that went well."""
+        self.events.about = outcome.daemonset or self.events.about
+        self._are("refusal", [settings_refused(str(outcome.refusal))] if outcome.refusal else [])
+        self._are("reconcile", [])
+        self._are("left out", map(entry_refused, outcome.left_out))
+        for step in outcome.plan.steps:
+            if step.action in WRITES:
+                what = "; ".join(step.reasons) or step.action.value
+                self._tell("CacheRestored" if outcome.repaired else "CacheChanged", what)
+        self._tell_completion(outcome)
+
+    def surveyed(self, matrix: Matrix | None) -> None:
+        """Tell what keeps images from their nodes; None: nobody knows, and what was told still holds."""
+        if matrix is not None:
+            steady = 0.0 if matrix.complete else STEADY_SECONDS
+            self._are("cache", of_troubles(troubles(matrix)), steady=steady)
+
+    def _tell_completion(self, outcome: Outcome) -> None:
+        if outcome.lacking:
+            self._filling_since = self._filling_since or self.clock()
+        elif self._filling_since is not None and outcome.progress:
+            seconds = self.clock() - self._filling_since
+            images, nodes = len(outcome.settings.images) - len(outcome.left_out), outcome.progress.wanted
+            self._tell("CacheComplete", f"{images} images are on {nodes} nodes, after {seconds:.0f} s")
+            self._filling_since = None
+
+    def _are(self, source: str, found: Iterable[Condition], *, steady: float = 0.0) -> None:
+        """Compare the conditions of one source with those that were told."""
+        now, current = self.clock(), {(source, *condition.key): condition for condition in found}
+        for key, condition in current.items():
+            if (told := self._told.get(key)) is None:
+                self._told[key] = Told(
+                    condition, now, self._tell(condition.reason, condition.note, warning=True)
+                )
+            else:
+                told.gone_at = None
+                if now - told.told_at >= REMIND_SECONDS:
+                    self._remind(told, condition, now)
+        for key in [key for key in self._told if key[0] == source and key not in current]:
+            told = self._told[key]
+            told.gone_at = now if told.gone_at is None else told.gone_at
+            if now - told.gone_at >= steady:
+                del self._told[key]
+                if told.condition.over:
+                    self._tell(told.condition.over, f"over: {told.condition.note}")
+
+    def _remind(self, told: Told, condition: Condition, now: float) -> None:
+        """Tell what lasts again: by its Event's series, or, where its words have changed, anew."""
+        told.told_at, told.count = now, told.count + 1
+        if (
+            told.event
+            and condition == told.condition
+            and self.events.write_again(told.event, told.count, self.now())
+        ):
+            return
+        told.condition, told.count = condition, 1
+        told.event = self._tell(condition.reason, condition.note, warning=True)
+
+    def _tell(self, reason: str, note: str, *, warning: bool = False) -> str:
+        notice = Notice(self.now(), reason, note, warning)
+        self.noted(notice)
+        if self.events.about is None:
+            self.events.about = self.home()
+        return self.events.write(notice)

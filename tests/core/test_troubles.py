@@ -1,0 +1,107 @@
+"""What keeps images from their nodes, and what to do about it."""
+
+import pytest
+
+from kip.core.cell import Cell, State
+from kip.core.progress import Progress
+from kip.core.remedies import remedy_for
+from kip.core.status import Matrix, with_podless
+from kip.core.troubles import troubles
+
+QUOTA = 'pods "cache-x" is forbidden: exceeded quota: few, requested: pods=1, used: pods=2, limited: pods=2'
+
+
+def failed(node: str, name: str = "ide", reason: str = "ErrImagePull", message: str = "not found") -> Cell:
+    return Cell(node, name, f"{name}:1", State.FAILED, reason, message)
+
+
+def matrix(*cells: Cell, wanted: int = 2, refused: str = "") -> Matrix:
+    nodes = tuple(sorted({cell.node for cell in cells}))
+    return Matrix("images", "cache", 1, Progress(wanted, wanted, 0, current=True), nodes, cells, (), refused)
+
+
+def test_one_fault_on_several_nodes_is_one_trouble():
+    (found,) = troubles(matrix(failed("n1"), failed("n2")))
+    assert (found.line, found.count) == ("ide on n1, n2: ErrImagePull: not found", 2)
+
+
+def test_a_pull_that_fails_and_waits_by_turns_is_one_trouble_in_the_word_that_says_why():
+    back_off = failed("n2", reason="ImagePullBackOff", message='Back-off pulling image "ide:1"')
+    (found,) = troubles(matrix(back_off, failed("n1")))
+    assert (found.reason, found.key, found.nodes) == ("ErrImagePull", ("ErrImagePull", "ide"), ("n2", "n1"))
+
+
+def test_what_keeps_a_node_from_all_its_images_is_one_trouble():
+    cells = [Cell("n1", name, f"{name}:1", State.ABSENT, "Unschedulable", "Too many pods") for name in "abcd"]
+    (found,) = troubles(matrix(*cells))
+    assert found.line == "4 images on n1: Unschedulable: Too many pods"
+
+
+def test_failing_images_come_before_nodes_and_the_widest_first():
+    away = Cell("n9", "ide", "ide:1", State.WAITING, "NodeNotReady", "")
+    found = troubles(matrix(away, failed("n1", "a"), failed("n1"), failed("n2")))
+    assert [(item.reason, item.images) for item in found] == [
+        ("ErrImagePull", ("ide",)),
+        ("ErrImagePull", ("a",)),
+        ("NodeNotReady", ("ide",)),
+    ]
+
+
+def test_a_cached_image_is_no_trouble():
+    assert troubles(matrix(Cell("n1", "ide", "ide:1", State.CACHED))) == ()
+
+
+def test_nodes_without_a_pod_are_a_trouble_with_the_controllers_words():
+    there = Cell("n1", "ide", "ide:1", State.CACHED)
+    (found,) = troubles(matrix(there, wanted=4, refused=QUOTA))
+    assert (found.line, found.remedy) == (
+        f"ide on 3 nodes: FailedCreate: {QUOTA}",
+        "Raise the quota; `kip check` says by how much.",
+    )
+
+
+def test_nodes_without_a_pod_that_are_known_have_cells():
+    known = with_podless(matrix(Cell("n1", "ide", "ide:1", State.CACHED)), {"n1", "n2"}, QUOTA)
+    (found,) = troubles(known)
+    assert (found.nodes, found.reason, known.counts()["ide", "ide:1"][State.ABSENT]) == (
+        ("n2",),
+        "FailedCreate",
+        1,
+    )
+
+
+def test_nodes_that_are_not_known_are_counted_as_absent():
+    assert matrix(failed("n1"), wanted=3).counts()["ide", "ide:1"][State.ABSENT] == 2
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "remedy"),
+    [
+        ("ErrImagePull", "pull access denied", "IMAGE_PULL_SECRETS"),
+        ("ImagePullBackOff", "manifest unknown", "reference"),
+        ("ErrImagePull", "no match for platform in manifest: not found", "machine"),
+        ("ErrImagePull", "x509: certificate signed by unknown authority", "trust"),
+        ("ErrImagePull", "i/o timeout", "network"),
+        ("ErrImagePull", "write /x: no space left on device", "disk"),
+        ("ErrImagePull", "", "network"),
+        ("StartError", "container init was OOM-killed (memory limit too low?)", "CACHING_MEMORY_LIMIT"),
+        ("OOMKilled", "exit code 137", "CACHING_MEMORY_LIMIT"),
+        ("RunContainerError", "exec format error", "webhook"),
+        ("Unschedulable", "0/3 nodes are available: 1 Insufficient memory", "CACHING_*_REQUEST"),
+        ("Unschedulable", "untolerated taint", "TOLERATIONS"),
+        ("OutOfmemory", "", "room"),
+        ("NodeNotReady", "", "kubectl describe node"),
+        ("FailedCreate", QUOTA, "quota"),
+        ("FailedCreate", 'violates PodSecurity "restricted:latest"', "restricted"),
+        ("FailedCreate", "unable to validate against any security context constraint", "restricted-v2"),
+        ("FailedCreate", "maximum memory usage per Container is 5Mi", "LimitRange"),
+    ],
+)
+def test_a_known_reason_has_a_remedy(reason, message, remedy):
+    found = remedy_for(reason, message)
+    assert found
+    assert remedy in found.text
+
+
+def test_an_unknown_reason_has_none():
+    assert remedy_for("Mystery", "something") is None

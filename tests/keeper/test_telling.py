@@ -1,0 +1,257 @@
+"""What is told to people, how often, and in which form."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from fakes import EVERYTHING, Clock, FakeCluster
+from samples import COMPLETE, manifest, settings, stored
+from structlog.testing import capture_logs
+
+from kip.core.cell import Cell, State
+from kip.core.progress import Progress, read_progress
+from kip.core.rights import Rights
+from kip.core.status import Matrix
+from kip.core.steps import Action, Plan, Step, Target
+from kip.errors import Forbidden, OwnershipError, Problem, ServerError, SettingsError
+from kip.keeper.events import BURST, REFILL_SECONDS, Events
+from kip.keeper.reconcile import Outcome
+from kip.keeper.telling import REMIND_SECONDS, STEADY_SECONDS, Telling
+
+EPOCH = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
+CACHE = stored(manifest()) | {"kind": "DaemonSet", "status": COMPLETE}
+BAD = SettingsError((Problem("IMAGES", "=", "is no image", "Write one"),))
+
+
+class Scene:
+    """A keeper that tells, and what was told: Events in the cluster, notices to the page."""
+
+    def __init__(self, *, rights: Rights = EVERYTHING, home: dict | None = None) -> None:
+        self.clock, self.cluster, self.notices = Clock(), FakeCluster(rights=rights), []
+        events = Events(self.cluster, lambda _: rights, self.clock, "kip-0")
+        self.telling = Telling(events, self.notices.append, lambda: home, self.now, self.clock)
+
+    def now(self) -> datetime:
+        return EPOCH + timedelta(seconds=self.clock.seconds)
+
+    @property
+    def events(self) -> list[dict]:
+        return [found for (kind, *_), found in self.cluster.objects.items() if kind == "Event"]
+
+    @property
+    def reasons(self) -> list[str]:
+        return [notice.reason for notice in self.notices]
+
+    def survey(self, *states: State, after: float = 0.0, message: str = "not found") -> None:
+        self.clock.seconds += after
+        cells = tuple(
+            Cell(
+                f"n{number}",
+                "ide",
+                "ide:1",
+                state,
+                *(("ErrImagePull", message) if state is State.FAILED else ()),
+            )
+            for number, state in enumerate(states)
+        )
+        nodes = tuple(cell.node for cell in cells)
+        progress = Progress(len(nodes), len(nodes), 0, current=True)
+        self.telling.surveyed(Matrix("images", "cache", 1, progress, nodes, cells))
+
+
+def settled(**values) -> Scene:
+    """Return a scene whose keeper has found its cache complete."""
+    scene = Scene(**values)
+    scene.telling.done(outcome())
+    return scene
+
+
+def outcome(*steps: Step, status: dict | None = None, **values) -> Outcome:
+    found = CACHE | {"status": status or COMPLETE}
+    return Outcome(Plan(steps), read_progress(found), found, settings(), **values)
+
+
+def change(reason: str = "image ide is missing") -> Step:
+    return Step.on(Target(CACHE, CACHE), Action.APPLY, (reason,))
+
+
+FAILED, CACHED, PULLING = State.FAILED, State.CACHED, State.PULLING
+
+
+def test_a_failing_image_is_told_as_an_event_on_the_cache():
+    scene = settled()
+    scene.survey(CACHED, FAILED)
+    (event,) = scene.events
+    shown = {key: event[key] for key in ("type", "reason", "note", "eventTime", "reportingController")}
+    assert (shown, event["regarding"]["kind"], event["regarding"]["uid"]) == (
+        {
+            "type": "Warning",
+            "reason": "ImageFailed",
+            "note": "ide on n1: ErrImagePull: not found. Correct the reference in IMAGES, or push the image.",
+            "eventTime": "2026-11-21T08:00:00.000000Z",
+            "reportingController": "kip.dev/keeper",
+        },
+        "DaemonSet",
+        CACHE["metadata"]["uid"],
+    )
+
+
+def test_what_lasts_is_told_once():
+    scene = settled()
+    for _ in range(9):
+        scene.survey(CACHED, FAILED, after=60)
+    assert scene.reasons == ["ImageFailed"]
+
+
+def test_what_lasts_long_is_one_event_whose_series_counts():
+    scene = settled()
+    for _ in range(3):
+        scene.survey(CACHED, FAILED, after=REMIND_SECONDS)
+    (event,) = scene.events
+    assert event["series"] == {"count": 3, "lastObservedTime": "2026-11-21T09:30:00.000000Z"}
+
+
+def test_what_has_changed_meanwhile_is_told_anew():
+    scene = settled()
+    scene.survey(CACHED, FAILED)
+    scene.survey(CACHED, FAILED, after=REMIND_SECONDS, message="unauthorized")
+    assert [event["note"].split(". ")[0] for event in scene.events] == [
+        "ide on n1: ErrImagePull: not found",
+        "ide on n1: ErrImagePull: unauthorized",
+    ]
+
+
+def test_the_end_is_told_at_once_when_the_cache_is_complete():
+    scene = settled()
+    scene.survey(CACHED, FAILED)
+    scene.survey(CACHED, CACHED, after=1)
+    assert scene.reasons == ["ImageFailed", "ImageRecovered"]
+
+
+def test_a_trouble_that_is_away_for_a_moment_is_not_over():
+    scene = settled()
+    scene.survey(CACHED, FAILED)
+    scene.survey(CACHED, PULLING, after=2)
+    scene.survey(CACHED, FAILED, after=2)
+    assert scene.reasons == ["ImageFailed"]
+
+
+def test_a_trouble_that_stays_away_is_over():
+    scene = settled()
+    scene.survey(CACHED, FAILED)
+    scene.survey(CACHED, PULLING, after=2)
+    scene.survey(CACHED, PULLING, after=STEADY_SECONDS)
+    assert scene.reasons == ["ImageFailed", "ImageRecovered"]
+
+
+def test_nothing_is_over_because_nobody_knows():
+    scene = settled()
+    scene.survey(CACHED, FAILED)
+    scene.telling.surveyed(None)
+    assert scene.reasons == ["ImageFailed"]
+
+
+def test_a_change_is_told_with_its_reasons_and_its_end_with_its_duration():
+    scene = settled()
+    scene.telling.done(outcome(change()))
+    scene.clock.seconds += 42
+    scene.telling.done(outcome())
+    assert [(notice.reason, notice.note, notice.warning) for notice in scene.notices] == [
+        ("CacheChanged", "image ide is missing", False),
+        ("CacheComplete", "2 images are on 3 nodes, after 42 s", False),
+    ]
+
+
+def test_drift_is_told_as_restored():
+    scene = settled()
+    scene.telling.done(outcome(change(), repaired=True))
+    assert scene.reasons == ["CacheRestored"]
+
+
+def test_the_steps_between_are_not_told():
+    scene = settled()
+    scene.telling.done(outcome(Step.on(Target(CACHE, CACHE), Action.SPREAD, ("x",))))
+    assert scene.reasons == []
+
+
+def test_a_cache_that_was_complete_all_the_time_is_no_news():
+    assert settled().reasons == []
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (BAD, "SettingsRefused"),
+        (OwnershipError("not ours"), "ForeignDaemonSet"),
+        (Forbidden("no right"), "ReconcileFailed"),
+    ],
+)
+def test_a_failure_that_lasts_is_told(error, reason):
+    scene = settled()
+    scene.telling.failed(error)
+    assert scene.reasons == [reason]
+
+
+def test_trouble_of_the_api_server_is_retried_and_not_told():
+    scene = settled()
+    scene.telling.failed(ServerError("down"))
+    assert scene.reasons == []
+
+
+def test_the_end_of_a_failure_is_told():
+    scene = settled()
+    scene.telling.failed(Forbidden("no right"))
+    scene.telling.done(outcome())
+    assert scene.reasons == ["ReconcileFailed", "ReconcileSucceeded"]
+
+
+def test_refused_entries_are_told_each():
+    scene = settled()
+    scene.telling.done(outcome(left_out=("image a is refused", "image b is refused")))
+    assert scene.reasons == ["EntryRefused", "EntryRefused"]
+
+
+def test_without_a_cache_the_deployment_has_the_events():
+    home = {"kind": "Deployment", "metadata": {"name": "kip", "namespace": "images", "uid": "u"}}
+    scene = Scene(home=home)
+    scene.telling.failed(BAD)
+    assert [event["regarding"]["kind"] for event in scene.events] == ["Deployment"]
+
+
+def test_without_the_right_there_are_no_events_but_notices():
+    scene = settled(rights=Rights())
+    scene.survey(CACHED, FAILED)
+    assert (scene.events, scene.reasons) == ([], ["ImageFailed"])
+
+
+def test_a_standby_forgets_what_was_told():
+    scene = settled()
+    scene.survey(CACHED, FAILED)
+    scene.telling.stood_by()
+    scene.survey(CACHED, FAILED)
+    assert scene.reasons == ["ImageFailed", "ImageFailed"]
+
+
+def test_a_refused_event_is_said_once_in_the_log_and_stops_nothing():
+    scene = settled()
+    scene.cluster.failures["create events"] = [Forbidden("no"), Forbidden("no")]
+    with capture_logs() as lines:
+        scene.survey(FAILED)
+        scene.telling.failed(BAD)
+        scene.telling.done(outcome())
+    assert [line["event"] for line in lines] == ["event_not_written"]
+
+
+def test_events_come_no_faster_than_their_budget():
+    scene = settled()
+    scene.telling.done(outcome(left_out=tuple(f"image {number}" for number in range(2 * BURST))))
+    first = len(scene.events)
+    scene.clock.seconds += 3 * REFILL_SECONDS
+    scene.telling.done(outcome(left_out=tuple(f"other {number}" for number in range(9))))
+    assert (first, len(scene.events), len(scene.notices)) == (BURST, BURST + 3, 2 * BURST + 9)
+
+
+def test_a_note_is_never_too_long_for_the_api_server():
+    scene = settled()
+    scene.survey(FAILED, message="ü" * 2000)
+    (event,) = scene.events
+    assert (len(event["note"].encode()) <= 1024, event["note"].endswith("...")) == (True, True)
