@@ -9,6 +9,7 @@ import pytest
 
 TOP = Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs/promises.md"
+PAGES = (PAGE, TOP / "docs/coming-from-openkruise.md")
 TEST = re.compile(r"`((?:e2e|tests)/[\w/]+\.py)::(\w+)`")
 DEFECTS = 30
 
@@ -46,6 +47,8 @@ def test_there_are_promises():
     assert len(rows("The promises")) > DEFECTS // 2
 
 
-@pytest.mark.parametrize(("file", "name"), sorted(set(TEST.findall(PAGE.read_text("utf-8")))))
+@pytest.mark.parametrize(
+    ("file", "name"), sorted({found for page in PAGES for found in TEST.findall(page.read_text("utf-8"))})
+)
 def test_a_test_that_is_named_is_there(file, name):
     assert name in names_in(file)

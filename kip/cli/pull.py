@@ -19,6 +19,7 @@ from kip.cli.pull_jobs import Typed, from_files, from_typed, held
 from kip.cli.pull_progress import telling
 from kip.cli.pull_rbac import rbac
 from kip.cli.pull_report import is_complete, said, tables, to_document
+from kip.cli.status_table import console
 from kip.cluster.api import Cluster
 from kip.cluster.client import connect
 from kip.config import sources
@@ -185,12 +186,10 @@ def _stopping(runner: Runner) -> Iterator[list[int]]:
 
 
 def _tell(job: PullJob, end: End) -> None:
-    from rich.console import Console  # noqa: PLC0415 - only people pay for it
-
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty(), emoji=False)
-    console.print(tables(job, end))
+    out = console()
+    out.print(tables(job, end))
     for text in said(job, end):
-        console.print(text, markup=False, soft_wrap=True)
+        out.print(text, markup=False, soft_wrap=True)
 
 
 def _print(documents: list[dict[str, Any]], output: str) -> None:

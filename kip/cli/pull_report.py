@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from kip.cli.faults import named
 from kip.core.status import API_VERSION
 from kip.pulljob.runner import End
 from kip.pulljob.spec import PullJob
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 40
 """Of more images times nodes the table has a row for each image."""
 
+NODES_NAMED = 5
 DIGEST_LENGTH = 12
 UNITS = ("B", "kB", "MB", "GB")
 THOUSAND = 1000
@@ -59,6 +59,12 @@ def said(job: PullJob, end: End) -> Iterator[str]:
         f"{how} after {end.seconds:.0f} s: {status.succeeded} of {status.desired} nodes have all images"
         f" of {job.name}; {status.message}."
     )
+
+
+def named(nodes: list[str]) -> str:
+    """Name some nodes, and count the others."""
+    more = f" and {len(nodes) - NODES_NAMED} more" if len(nodes) > NODES_NAMED else ""
+    return ", ".join(nodes[:NODES_NAMED]) + more
 
 
 def amount(size: int | None) -> str:

@@ -50,25 +50,16 @@ def is_duration(text: str) -> bool:
     return bool(_DURATION.fullmatch(text))
 
 
-def go_seconds(text: str) -> float | None:
-    """Return the seconds of a Go duration such as `1m2.5s`, None if it is none."""
-    return float(_go_seconds(text)) if is_duration(text) else None
-
-
-def _go_seconds(text: str) -> Decimal:
-    total = sum(
-        (Decimal(number) * Decimal(_SECONDS[unit]) for number, unit in _PART.findall(text)), Decimal(0)
-    )
-    return -total if text.startswith("-") else total
-
-
 def _seconds(text: str) -> Decimal:
     if len(text) > _LONGEST_TEXT:
         raise Unreadable("is not a number of hours", hint=_EXAMPLES)
     if _HOURS.fullmatch(text):
         return Decimal(text) * 3600
     if is_duration(text):
-        return _go_seconds(text)
+        total = sum(
+            (Decimal(number) * Decimal(_SECONDS[unit]) for number, unit in _PART.findall(text)), Decimal(0)
+        )
+        return -total if text.startswith("-") else total
     raise Unreadable("is not a number of hours", hint=_remedy(text))
 
 

@@ -50,16 +50,21 @@ def newest_refusal(events: Iterable[Manifest], uid: str) -> str:
     found = [event for event in events if event["involvedObject"].get("uid") == uid]
     if not found:
         return ""
-    return str(max(found, key=_time).get("message") or "").removeprefix("Error creating: ")
+    return str(max(found, key=time_of).get("message") or "").removeprefix("Error creating: ")
 
 
 def read_pull(event: Manifest, daemonset: str) -> Pull | None:
     """Read an Event of a cache pod that says that an image was pulled, None when it says anything else."""
-    spot, match = _spot(event, daemonset), _PULLED.match(event.get("message") or "")
-    if not spot or not match:
+    spot, told = _spot(event, daemonset), pull_in(event.get("message") or "")
+    return Pull(*spot, *told) if spot and told else None
+
+
+def pull_in(message: str) -> tuple[float, int | None] | None:
+    """Return the seconds and bytes (None where they are not told) of a pull that went well, else None."""
+    match = _PULLED.match(message)
+    if not match:
         return None
-    size = match["size"]
-    return Pull(*spot, seconds=_seconds(match["took"]), size=int(size) if size else None)
+    return _seconds(match["took"]), int(match["size"]) if match["size"] else None
 
 
 def with_events(matrix: Matrix, events: Iterable[Manifest]) -> Matrix:
@@ -71,7 +76,7 @@ def with_events(matrix: Matrix, events: Iterable[Manifest]) -> Matrix:
     failures: dict[Spot, tuple[str, int]] = {}
     nothing = ("",)
     for event in events:
-        spot, at = _spot(event, matrix.daemonset), _time(event)
+        spot, at = _spot(event, matrix.daemonset), time_of(event)
         if spot is None:
             continue
         if (pull := read_pull(event, matrix.daemonset)) and at >= pulls.get(spot, nothing)[0]:
@@ -109,7 +114,8 @@ def _spot(event: Manifest, daemonset: str) -> Spot | None:
     return node, container[1]
 
 
-def _time(event: Manifest) -> str:
+def time_of(event: Manifest) -> str:
+    """Return when an Event came for the last time (RFC 3339)."""
     series = event.get("series") or {}
     return str(
         event.get("lastTimestamp")

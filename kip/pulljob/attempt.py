@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from kip.core.cell import KUBELET_SILENT
 from kip.pulljob.podview import Fault, PodView, Pull, Shown
 from kip.pulljob.record import NodeRecord
 from kip.pulljob.spec import PullJob, short_hash
@@ -30,7 +31,6 @@ TAKEN_AWAY = frozenset({"Evicted", "Preempting", "Terminated", "NodeShutdown", "
 
 LOST = "PodLost"
 TIMEOUT = "PullTimeout"
-SILENT = "KubeletSilent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,9 @@ def _judge(
     if now <= _late_at(job, pod):
         return None
     if pod.begun is None:
-        return give_up(job, closed, Fault(SILENT, "the kubelet has not taken up the pod; it may be down"))
+        return give_up(
+            job, closed, Fault(KUBELET_SILENT, "the kubelet has not taken up the pod; it may be down")
+        )
     late = {waiting[0]: Fault(TIMEOUT, f"not pulled within {job.timeout_seconds} s")}
     return charge(job, closed, {**failed, **late}, _after(IMAGE_PAUSES, record, late, now))
 

@@ -9,30 +9,31 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 
 import structlog
 
 from kip.cluster.api import EVENTS, PODS, Cluster, Selection
 from kip.cluster.backoff import backoff
+from kip.cluster.pacing import pause_after
+from kip.core.kubernetes_events import PULLS
 from kip.errors import ApiError, KipError
 from kip.pulljob.attempt import Removal
 from kip.pulljob.hands import Hands, is_final
-from kip.pulljob.pod import Shape
+from kip.pulljob.pod import Shape, render_pod
 from kip.pulljob.podbook import PodBook
 from kip.pulljob.podview import JOB_LABEL, Fault, PodView, read_pod
 from kip.pulljob.record import Record, new_record
 from kip.pulljob.spec import PullJob
-from kip.pulljob.step import Step, left_behind, step
+from kip.pulljob.step import Start, Step, left_behind, step
 from kip.pulljob.survey import survey
 from kip.pulljob.targets import Targets
-from kip.pulljob.told import FIELDS, learn
+from kip.pulljob.told import learn
 
 LOOK_AT_NODES_SECONDS = 30.0
-SHARE_OF_TIME = 20.0
-"""A look at the nodes is repeated after so many times its own duration, and not within the above."""
 
+NEARLY_THE_SAME = timedelta(seconds=5)
 LONGEST_WAIT_SECONDS = 30.0
 TRIES = 5
 GATHER_SECONDS = 0.1
@@ -72,6 +73,7 @@ class Runner:
     told: Told
     book: PodBook | None = None
     _stopped: threading.Event = field(default_factory=threading.Event)
+    _ahead: timedelta = timedelta()
 
     def stop(self) -> None:
         """Ask for the end: all pods are removed. Safe in a signal handler."""
@@ -87,6 +89,7 @@ class Runner:
         hands = Hands(self.cluster, self.job.namespace, self.shape, self.book)
         self._tidy(hands)
         targets = survey(self.cluster, self.job)
+        self._ahead = self._clock_of_server(targets)
         self.book.start()
         record: Record | None = None
         try:
@@ -98,7 +101,7 @@ class Runner:
         return end
 
     def _loop(self, book: PodBook, hands: Hands, targets: Targets, began: float) -> End:
-        record = new_record(self.job, self.now())
+        record = new_record(self.job, self._time())
         refused: dict[str, Fault | None] = {}
         look_at, learn_at = self.clock() + LOOK_AT_NODES_SECONDS, self.clock() + LEARN_SECONDS
         while not book.complete and not self._stopped.is_set():
@@ -106,7 +109,7 @@ class Runner:
         while True:
             if self.clock() >= look_at:
                 targets, look_at = self._look_again(targets)
-            done = step(self.job, targets, self._mine(book), record, self.now(), refused=refused)
+            done = step(self.job, targets, self._mine(book), record, self._time(), refused=refused)
             record = done.record
             self.told(targets, done)
             if record.finished or self._stopped.is_set() or not self.job.parallelism:
@@ -117,13 +120,34 @@ class Runner:
                 record, learn_at = self._learn(record), self.clock() + LEARN_SECONDS
             self._wait(book, done, look_at, at_once=bool(refused))
 
+    def _time(self) -> datetime:
+        """Return the time by the cluster's clocks, which the time limits of pods are reckoned by."""
+        return self.now() + self._ahead
+
+    def _clock_of_server(self, targets: Targets) -> timedelta:
+        """Return how far the API server's clock is ahead of ours, a laptop's perhaps; a dry run tells.
+
+        It also tells of a missing right before anything is begun.
+        """
+        if not targets.nodes:
+            return timedelta()
+        pod = render_pod(self.job, Start(targets.nodes[0].name, 1, (0,)), self.shape)
+        try:
+            answer = self.cluster.create(PODS, self.job.namespace, pod, dry_run=True)
+        except ApiError as error:
+            if is_final(error):
+                raise
+            return timedelta()
+        ahead = datetime.fromisoformat(answer["metadata"]["creationTimestamp"]) - self.now()
+        return ahead if abs(ahead) > NEARLY_THE_SAME else timedelta()
+
     def _mine(self, book: PodBook) -> tuple[PodView, ...]:
         return tuple(pod for pod in book.views() if pod.job == self.job.key)
 
     def _wait(self, book: PodBook, done: Step, look_at: float, *, at_once: bool) -> None:
         seconds = 0.0 if at_once else min(LONGEST_WAIT_SECONDS, look_at - self.clock())
         if done.next_at:
-            seconds = min(seconds, (done.next_at - self.now()).total_seconds())
+            seconds = min(seconds, (done.next_at - self._time()).total_seconds())
         book.wait(max(seconds, GATHER_SECONDS))
         self._stopped.wait(GATHER_SECONDS)
 
@@ -137,12 +161,12 @@ class Runner:
             log.warning("nodes_not_read", error=str(error))
             return before, self.clock() + backoff(error, 3, self.random)
         cost = self.clock() - began
-        return found, self.clock() + max(LOOK_AT_NODES_SECONDS, cost * SHARE_OF_TIME)
+        return found, self.clock() + max(LOOK_AT_NODES_SECONDS, pause_after(cost))
 
     def _learn(self, record: Record) -> Record:
         """Add what Events tell, where they may be listed."""
         with suppress(ApiError):
-            events = Selection(EVENTS, self.job.namespace, fields=FIELDS)
+            events = Selection(EVENTS, self.job.namespace, fields=PULLS)
             for page in self.cluster.pages(events):
                 record = learn(self.job, record, page.items)
         return record
@@ -168,7 +192,7 @@ class Runner:
                 left = self._list(f"{JOB_LABEL}={self.job.key}")
                 removals = tuple(Removal(pod.name, pod.uid) for pod in left if not pod.deleting)
                 if record and record.finished:
-                    removals = step(self.job, targets, left, record, self.now()).removals
+                    removals = step(self.job, targets, left, record, self._time()).removals
                 if not removals:
                     return
                 hands.remove(removals)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from kip.core.cell import NODE_NOT_READY
 from kip.pulljob.attempt import images_of_next
 from kip.pulljob.podview import Fault, Pull
 from kip.pulljob.record import FRESH, NodeRecord, Record
@@ -13,7 +14,6 @@ from kip.pulljob.spec import PullJob
 from kip.pulljob.targets import Skipped, Target, Targets
 
 MISSING = Fault("NodeNotFound", "there is no node of that name")
-NOT_READY = "NodeNotReady"
 
 
 class State(StrEnum):
@@ -112,7 +112,7 @@ def cells(job: PullJob, targets: Targets, record: Record) -> Iterator[Cell]:
 def not_ready(target: Target) -> Fault:
     """Return what to say of a node that is not heard of."""
     since = f"{target.away_since:%Y-%m-%dT%H:%M:%SZ}" if target.away_since else "some time"
-    return Fault(NOT_READY, f"the node has not been heard of since {since}")
+    return Fault(NODE_NOT_READY, f"the node has not been heard of since {since}")
 
 
 def _cell(number: int, image: str, target: Target, record: NodeRecord) -> Cell:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from random import Random
 
 import pytest
@@ -97,10 +98,11 @@ def test_nodes_that_have_to_be_listed_and_may_not_are_an_error_with_a_way_out():
     assert "--print-rbac" in raised.value.hint
 
 
+@pytest.mark.parametrize("call", ["dry-run pods", "create pods"])
 @pytest.mark.parametrize("error", [RIGHT, NotFound('namespaces "images" not found')])
-def test_a_missing_right_or_namespace_ends_it_at_once(error):
+def test_a_missing_right_or_namespace_ends_it_at_once(error, call):
     cluster = PullCluster(World(JOB, list(NODES)))
-    cluster.failures = {"create pods": [error]}
+    cluster.failures = {call: [error]}
     with pytest.raises(type(error)):
         run(cluster)
     assert cluster.world.pods == {}
@@ -110,10 +112,10 @@ def test_a_quota_is_waited_for_while_other_pods_of_the_job_may_give_room():
     cluster = PullCluster(World(JOB, list(NODES)))
     create = cluster.create
 
-    def tight(resource, namespace, pod):
+    def tight(resource, namespace, pod, **options):
         if cluster.world.pods:
             raise QUOTA
-        return create(resource, namespace, pod)
+        return create(resource, namespace, pod, **options)
 
     cluster.create = tight
     assert run(cluster).step.status.succeeded == 3
@@ -141,9 +143,9 @@ def test_a_pod_whose_creation_was_answered_too_late_is_found():
     cluster = PullCluster(World(JOB, list(NODES)))
     create, first = cluster.create, []
 
-    def late(resource, namespace, pod):
-        answer = create(resource, namespace, pod)
-        if not first:
+    def late(resource, namespace, pod, **options):
+        answer = create(resource, namespace, pod, **options)
+        if not first and not options:
             first.append(answer)
             raise Conflict("there already")
         return answer
@@ -239,6 +241,21 @@ def test_events_tell_how_long_and_how_much():
     one, two = (record.of(node).pulls[0] for node in ("node1", "node2"))
     assert (one.seconds, one.size, one.there) == (62.5, 1234, False)
     assert (two.seconds, two.size, two.there) == (None, None, True)
+
+
+def test_a_clock_that_goes_wrong_here_costs_nothing():
+    world = World(replace(JOB, timeout_seconds=60, deadline_seconds=600), list(NODES))
+    cluster = PullCluster(world)
+
+    def fast() -> datetime:
+        return world.now + timedelta(hours=1)
+
+    runner = Runner(
+        cluster, world.job, SHAPE, fast, world.now.timestamp, Random(1), lambda *_: None, Book(world)
+    )
+    end = runner.run()
+    assert end.step.status.succeeded == 3
+    assert {one.lost for one in end.step.record.nodes.values()} == {0}
 
 
 def test_without_the_right_to_events_nothing_else_is_missing():

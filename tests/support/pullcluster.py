@@ -33,8 +33,10 @@ class PullCluster:
             found = [pod for pod in self.world.pods.values() if _has(pod, selection.labels)]
             yield Listing(tuple(found), "1")
 
-    def create(self, resource: Resource, _namespace: str, pod: dict) -> dict:
-        self._record("create", resource)
+    def create(self, resource: Resource, _namespace: str, pod: dict, *, dry_run: bool = False) -> dict:
+        self._record("dry-run" if dry_run else "create", resource)
+        if dry_run:
+            return {"metadata": {"creationTimestamp": rfc3339(self.world.now)}}
         if pod["metadata"]["name"] in self.world.pods:
             raise Conflict("there already")
         self.world.add(pod)
