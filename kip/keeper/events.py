@@ -1,4 +1,4 @@
-"""Notices as Events of Kubernetes, on the cache or, while there is none, on the keeper's Deployment.
+"""Notices as Events of Kubernetes, on the cache, the keeper's Deployment, or a pull job.
 
 The form is events.k8s.io/v1: what lasts is one Event whose series counts, as nothing else of it may change.
 """
@@ -116,7 +116,7 @@ def shortened(note: str) -> str:
 def _reference(found: Manifest) -> dict[str, str]:
     metadata = found["metadata"]
     return {
-        "apiVersion": "apps/v1",
+        "apiVersion": found.get("apiVersion") or "apps/v1",
         "kind": found.get("kind") or "DaemonSet",
         "namespace": metadata["namespace"],
         "name": metadata["name"],
