@@ -30,6 +30,8 @@ from kip.pulljob.targets import NodeView, read_node
 
 LONGEST_PAUSE_SECONDS = 30.0
 STANDBY_SECONDS = 2.0
+"""Settings and lease are looked at so often while nothing is to be done; that asks the API server nothing."""
+
 TIDY_SECONDS = 60.0
 LOOK_AT_DEFINITIONS_SECONDS = 60.0
 
@@ -78,7 +80,7 @@ class Controller:
         settings = self.settings()
         if settings is None or not settings.pull_job_namespaces:
             self._rest("")
-            return LONGEST_PAUSE_SECONDS
+            return STANDBY_SECONDS
         if not self.may_act():
             self._rest("standby: the keeper that holds the lease runs them")
             return STANDBY_SECONDS
