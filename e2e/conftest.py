@@ -1,6 +1,7 @@
 """The cluster for all e2e tests, and a namespace for each."""
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -70,6 +71,14 @@ def namespace(request) -> Iterator[str]:
 def rules(request):
     """The rights of a keeper: kip's own Role, and upstream's."""
     return {"patch": KIP_RULES, "no patch": UPSTREAM_RULES}[request.param]
+
+
+@pytest.fixture
+def port() -> int:
+    """A free port on loopback."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
 
 
 @pytest.fixture

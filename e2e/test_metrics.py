@@ -1,9 +1,7 @@
 """A keeper on the real cluster, scraped: a bad image is seen as failed, and its cure too."""
 
-import socket
 from urllib.request import urlopen
 
-import pytest
 from images import fresh_image, ill_image
 from prometheus_client.parser import text_string_to_metric_families
 from realcluster import CONFIGMAP, KIP_RULES, UPSTREAM_RULES, eventually, kubectl, nodes, write_list
@@ -32,13 +30,6 @@ class Scraped:
             if sample.name == name and labels.items() <= sample.labels.items()
         ]
         return sum(sample.value for sample in samples) if samples else None
-
-
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def test_a_bad_image_is_seen_failed_and_then_cured(namespace, deployment, keeper, port):

@@ -6,6 +6,8 @@ from typing import Any, TextIO
 
 import structlog
 
+from kip.redact import redact
+
 
 def configure(log_format: str = "auto", level: str = "info", *, stream: TextIO | None = None) -> None:
     """Set up logging for the process, to standard output, where container logs are read from.
@@ -23,6 +25,7 @@ def configure(log_format: str = "auto", level: str = "info", *, stream: TextIO |
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _tidy,
+            _redact,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -30,6 +33,10 @@ def configure(log_format: str = "auto", level: str = "info", *, stream: TextIO |
         logger_factory=structlog.WriteLoggerFactory(out),
         cache_logger_on_first_use=stream is None,
     )
+
+
+def _redact(_logger: Any, _method: str, event: Any) -> Any:
+    return redact(event)
 
 
 def _tidy(_logger: Any, _method: str, event: Any) -> Any:

@@ -140,9 +140,9 @@ def new_namespace(name: str) -> str:
     return name
 
 
-def write_list(namespace: str, images: dict[str, str]) -> None:
+def write_list(namespace: str, images: dict[str, str], **settings: str) -> None:
     """Write the image list, name to reference, into the ConfigMap that CONFIGMAP of a keeper names."""
-    data = {"IMAGES": ";".join(f"{name}={image}" for name, image in images.items())}
+    data = {"IMAGES": ";".join(f"{name}={image}" for name, image in images.items()), **settings}
     metadata = {"name": CONFIGMAP, "namespace": namespace}
     apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
 

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from kip.errors import KipError, SettingsError
+from kip.redact import redacted
 
 
 def document(value: Any, form: str) -> str:
@@ -27,7 +28,7 @@ def complain(error: KipError) -> None:
         for problem in error.problems:
             click.echo(f"  {problem}", err=True)
     else:
-        click.secho(f"Error: {error}", err=True, fg="red")
+        click.secho(f"Error: {redacted(str(error))}", err=True, fg="red")
     if error.hint:
         click.echo(error.hint, err=True)
 

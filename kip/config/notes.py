@@ -19,4 +19,5 @@ class Note:
     refused: bool
 
     def __str__(self) -> str:
-        return f"{self.key}={self.value!r}: {self.message}. {self.remedy}".rstrip()
+        value = f"={self.value!r}" if self.value else ""
+        return f"{self.key}{value}: {self.message}. {self.remedy}".rstrip()

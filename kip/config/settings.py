@@ -87,6 +87,7 @@ def read_settings(values: Mapping[str, str], *, pod_namespace: str = "") -> Read
 
 def _read(row: Setting, values: Mapping[str, str], pod_namespace: str, findings: Findings) -> Any:
     given = values.get(row.key, "").strip()
+    findings.reading(given)
     if not given and row.required:
         findings.problem(row.key, "", "is not set", f"Set {row.key}: {row.help}")
         return None

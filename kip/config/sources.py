@@ -49,7 +49,7 @@ def near_misses(values: Mapping[str, str], *, environment: bool = False) -> tupl
     from a setting that is not set itself.
     """
     notes = []
-    for name, value in values.items():
+    for name in values:
         meant = (
             ""
             if name in KEYS + OTHERS
@@ -58,8 +58,9 @@ def near_misses(values: Mapping[str, str], *, environment: bool = False) -> tupl
             else closest(name, KEYS)
         )
         if meant:
+            # It may be somebody else's variable, so its value is nobody's business.
             notes.append(
-                Note(name, value, "is no setting and is not used", f"Did you mean {meant}?", refused=True)
+                Note(name, "", "is no setting and is not used", f"Did you mean {meant}?", refused=True)
             )
     return tuple(notes)
 

@@ -17,6 +17,7 @@ Manifest = dict[str, Any]
 REFUSALS = "reason=FailedCreate"
 PULLS = "involvedObject.kind=Pod,reason=Pulled"
 FAILURES = "involvedObject.kind=Pod,reason=Failed"
+NOT_SET_UP = ("reason=FailedCreatePodSandBox", "reason=FailedMount")
 """Field selectors."""
 
 FIRST_BACKOFF = timedelta(seconds=10)
@@ -84,6 +85,26 @@ def with_events(matrix: Matrix, events: Iterable[Manifest]) -> Matrix:
         elif _is_failed_pull(event) and at >= failures.get(spot, nothing)[0]:
             failures[spot] = at, int(event.get("count") or 1)
     return replace(matrix, cells=tuple(_told(cell, pulls, failures) for cell in matrix.cells))
+
+
+def with_unstarted(matrix: Matrix, events: Iterable[Manifest]) -> Matrix:
+    """Return the matrix with what the Events NOT_SET_UP tell of its pods that do not start."""
+    node_of = {uid: node for node, uid in matrix.unstarted}
+    newest: dict[str, Manifest] = {}
+    for event in sorted(events, key=_time):
+        if node := node_of.get(event["involvedObject"].get("uid", "")):
+            newest[node] = event
+    return replace(matrix, cells=tuple(_not_set_up(cell, newest.get(cell.node)) for cell in matrix.cells))
+
+
+def _not_set_up(cell: Cell, event: Manifest | None) -> Cell:
+    if event is None or cell.reason:
+        return cell
+    # What the pod before holds is cached all the same.
+    state = State.CACHED if cell.state is State.CACHED else State.FAILED
+    attempts = int(event.get("count") or 1)
+    reason, message = event.get("reason") or "", event.get("message") or ""
+    return replace(cell, state=state, reason=reason, message=message, attempts=attempts)
 
 
 def _told(

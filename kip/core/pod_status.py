@@ -15,6 +15,7 @@ STARTING = {"ContainerCreating", "PodInitializing", ""}
 
 CRASHING = "CrashLoopBackOff"
 _BACK_OFF = re.compile(r"back-off (?:(\d+)m)?(?:(\d+)s)? restarting")
+SET_UP_AFTER = timedelta(seconds=3)
 SILENT_AFTER = timedelta(seconds=30)
 """A kubelet that is well takes up a pod within a second or two, also one that is busy with many."""
 
@@ -42,6 +43,16 @@ def is_on_lost_node(pod: Manifest) -> bool:
     conditions = {found["type"]: found for found in (pod.get("status") or {}).get("conditions") or ()}
     ready, containers = conditions.get("Ready", {}), conditions.get("ContainersReady", {})
     return (ready.get("status"), containers.get("status")) == ("False", "True") and not ready.get("reason")
+
+
+def is_unstarted(pod: Manifest, now: datetime) -> bool:
+    """Whether the kubelet took the pod up, and could not even begin with its containers for a while."""
+    status = pod.get("status") or {}
+    conditions = {found["type"]: found["status"] for found in status.get("conditions") or ()}
+    if conditions.get("PodReadyToStartContainers") != "False" or not status.get("startTime"):
+        return False
+    ended = status.get("phase") not in {"Pending", None}
+    return not ended and now - datetime.fromisoformat(status["startTime"]) > SET_UP_AFTER
 
 
 def cells_of(node: str, name: str, image: str, pod: Manifest, now: datetime | None) -> Iterable[Cell]:

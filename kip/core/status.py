@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from kip.core.cell import FAILED_CREATE, NODE_NOT_READY, Cell, State
-from kip.core.pod_status import cells_of, is_on_lost_node, node_of
+from kip.core.pod_status import cells_of, is_on_lost_node, is_unstarted, node_of
 from kip.core.progress import Progress, read_progress
 
 Manifest = dict[str, Any]
@@ -26,7 +26,8 @@ class Matrix:
     """All cells of one cache.
 
     `nodes` are those that have a cache pod, sorted; `podless` those that are known to lack one. `refused`
-    says in the DaemonSet controller's words why it can make no pod, as far as that is known.
+    says in the DaemonSet controller's words why it can make no pod, as far as that is known. `unstarted` has
+    node and uid of each pod that its kubelet took up and could not start by now; only Events tell why.
     """
 
     namespace: str
@@ -37,6 +38,7 @@ class Matrix:
     cells: tuple[Cell, ...]
     podless: tuple[str, ...] = ()
     refused: str = ""
+    unstarted: tuple[tuple[str, str], ...] = ()
 
     @property
     def without_pod(self) -> int:
@@ -70,6 +72,7 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
     wanted = [(item["name"], item["image"]) for item in daemonset["spec"]["template"]["spec"]["containers"]]
     by_node: dict[str, Seen] = {}
     lost: dict[str, Seen] = {}
+    unstarted: list[tuple[str, str]] = []
     for pod in pods:
         # Pods are big: of thousands only their cells are kept.
         if not _is_of(pod, metadata["uid"]):
@@ -78,6 +81,8 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
             _see(lost, pod, wanted, now)
         if not pod["metadata"].get("deletionTimestamp"):
             _see(by_node, pod, wanted, now)
+            if now and is_unstarted(pod, now):
+                unstarted.append((node_of(pod), pod["metadata"]["uid"]))
     by_node = lost | by_node
     nodes = tuple(sorted(by_node))
     cells = (
@@ -90,6 +95,7 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
         progress=read_progress(daemonset),
         nodes=nodes,
         cells=tuple(_uncertain(cell) if cell.node in lost else cell for cell in cells),
+        unstarted=tuple(unstarted),
     )
 
 
@@ -165,6 +171,10 @@ def _cell(node: str, name: str, image: str, cells: Sequence[Cell]) -> Cell:
         # The pod before this one may know why it will not start either: a node with a full disk refuses each.
         told = next((cell for cell in cells if cell.reason), best)
         return replace(best, reason=told.reason, message=told.message)
+    if best.state is State.CACHED:
+        # Held by the pod before; the newest fails.
+        failed = next((cell for cell in cells if cell.state is State.FAILED), best)
+        return replace(best, reason=failed.reason, message=failed.message, attempts=failed.attempts)
     return best
 
 

@@ -10,6 +10,9 @@ from kip.core.status import Matrix
 SAME = {"ImagePullBackOff": "ErrImagePull"}
 """The kubelet's words for the same trouble, by turns."""
 
+FAILED = (State.FAILED, State.CACHED)
+"""An image that is held by the pod before can fail as well: the newest does not come up."""
+
 SOME_NODES = 5
 SOME_IMAGES = 3
 
@@ -77,8 +80,8 @@ def troubles_in(cells: Iterable[Cell]) -> tuple[Trouble, ...]:
     """Return the troubles of these cells, in their order."""
     groups: dict[tuple[str, ...], list[Cell]] = {}
     for cell in cells:
-        if cell.reason and cell.state is not State.CACHED:
-            failed = cell.state is State.FAILED
+        if cell.reason:
+            failed = cell.state in FAILED
             key = (SAME.get(cell.reason, cell.reason), *([cell.name] if failed else []))
             groups.setdefault(key, []).append(cell)
     return tuple(_trouble(cells) for cells in groups.values())
@@ -96,5 +99,5 @@ def _trouble(cells: list[Cell]) -> Trouble:
         images=tuple(dict.fromkeys(cell.name for cell in cells)),
         nodes=nodes,
         count=len(nodes),
-        failed=first.state is State.FAILED,
+        failed=first.state in FAILED,
     )

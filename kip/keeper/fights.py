@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from kip.core.ownership import last_writers
-from kip.core.steps import Action, Step
+from kip.core.steps import WRITES, Step
 
 Manifest = dict[str, Any]
 
@@ -67,9 +67,9 @@ class Fights:
 
     def is_repair(self, step: Step) -> bool:
         """Whether the step only brings back what kip had written before."""
-        return step.action in {Action.CREATE, Action.APPLY, Action.REPLACE} and step.manifest == self._written
+        return step.action in WRITES and step.manifest == self._written
 
     def wrote(self, step: Step) -> None:
         """Note that the cache was written as this step says."""
-        if step.action in {Action.CREATE, Action.APPLY, Action.REPLACE}:
+        if step.action in WRITES:
             self._written = step.manifest

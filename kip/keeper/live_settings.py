@@ -79,8 +79,11 @@ class LiveSettings:
 
     def _report(self, notes: Iterable[Note]) -> None:
         for note in notes:
-            event = "entry_refused" if note.refused else "setting_mended"
-            log.warning(event, key=note.key, value=note.value, problem=note.message, remedy=note.remedy)
+            what = {"key": note.key, "value": note.value, "problem": note.message, "remedy": note.remedy}
+            if note.refused:
+                log.warning("entry_refused", **what)
+            else:
+                log.warning("setting_mended", **what)
 
     def look_again(self) -> None:
         """Ask at the next refresh for a ConfigMap that could not be read, too: the right may have come."""

@@ -1,6 +1,7 @@
 """Reading what a reconcile needs to know: settings, our Deployment, rights, platform, the cache, its pods."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,7 @@ from kip.cluster.api import CONFIGMAPS, DAEMONSETS, DEPLOYMENTS, EVENTS, PODS, S
 from kip.config.findings import Unreadable
 from kip.config.settings import Platform, Settings
 from kip.core.cache_pods import CachePod, Listed, read_cache_pods
-from kip.core.kubernetes_events import REFUSALS, newest_refusal
+from kip.core.kubernetes_events import NOT_SET_UP, REFUSALS, newest_refusal, with_unstarted
 from kip.core.node_selection import selected_nodes
 from kip.core.ownership import is_former_cache, is_our_net
 from kip.core.render import Owner
@@ -132,14 +133,22 @@ def read_images(
     `nodes` reads all nodes where that is allowed; it is asked only when some lack their pod.
     """
     matrix = read_matrix(daemonset, read_raw_pods(cluster, daemonset), now=now)
-    if not matrix.without_pod:
-        return matrix
     namespace, uid = daemonset["metadata"]["namespace"], daemonset["metadata"]["uid"]
-    try:
-        events = cluster.list_all(Selection(EVENTS, namespace, fields=REFUSALS)).items
-    except Forbidden:
-        events = ()
-    return with_podless(matrix, selected_nodes(daemonset, nodes()), newest_refusal(events, uid))
+    if matrix.unstarted:
+        matrix = with_unstarted(matrix, _read_events(cluster, namespace, *NOT_SET_UP))
+    if matrix.without_pod:
+        refused = newest_refusal(_read_events(cluster, namespace, REFUSALS), uid)
+        matrix = with_podless(matrix, selected_nodes(daemonset, nodes()), refused)
+    return matrix
+
+
+def _read_events(cluster: Cluster, namespace: str, *fields: str) -> list[Manifest]:
+    """Return the Events of these selections, as far as they may be read."""
+    found: list[Manifest] = []
+    with suppress(Forbidden):
+        for selection in fields:
+            found += cluster.list_all(Selection(EVENTS, namespace, fields=selection)).items
+    return found
 
 
 def read_credentials(cluster: Cluster, settings: Settings, rights: Rights) -> tuple[Credential, ...]:

@@ -29,6 +29,7 @@ from kip.errors import (
 from kip.keeper.events import Events
 from kip.keeper.live_settings import LiveSettings
 from kip.keeper.reconcile import Outcome
+from kip.redact import redacted
 
 Manifest = dict[str, Any]
 
@@ -149,7 +150,7 @@ class Telling:
         told.event = self._tell(condition.reason, condition.note, warning=True)
 
     def _tell(self, reason: str, note: str, *, warning: bool = False) -> str:
-        notice = Notice(self.now(), reason, note, warning)
+        notice = Notice(self.now(), reason, redacted(note), warning)
         self.noted(notice)
         if self.events.about is None:
             self.events.about = self.home()

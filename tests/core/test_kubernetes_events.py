@@ -1,9 +1,11 @@
 """What the Events of kubelet and controllers tell of a cache."""
 
+from dataclasses import replace
+
 import pytest
 
 from kip.core.cell import Cell, State
-from kip.core.kubernetes_events import Pull, newest_refusal, read_pull, with_events
+from kip.core.kubernetes_events import Pull, newest_refusal, read_pull, with_events, with_unstarted
 from kip.core.progress import Progress
 from kip.core.status import Matrix
 
@@ -88,3 +90,27 @@ def test_the_newest_refusal_of_this_daemonset_counts():
 
 def test_without_a_refusal_there_is_nothing_to_say():
     assert newest_refusal([], "u1") == ""
+
+
+def stuck(state: State) -> Matrix:
+    return replace(one(state), unstarted=(("n1", "u1"),))
+
+
+SANDBOX = event(
+    "Failed to create pod sandbox: OOM-killed (memory limit too low?)",
+    reason="FailedCreatePodSandBox",
+    count=4,
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(State.PULLING, State.FAILED), (State.CACHED, State.CACHED)], ids=["new", "held"]
+)
+def test_a_pod_that_cannot_be_set_up_fails_in_the_kubelets_words(before, after):
+    (cell,) = with_unstarted(stuck(before), [SANDBOX]).cells
+    assert (cell.state, cell.reason, cell.attempts) == (after, "FailedCreatePodSandBox", 4)
+
+
+def test_events_of_an_earlier_pod_say_nothing():
+    earlier = event("x", reason="FailedCreatePodSandBox", involvedObject={"uid": "u0"})
+    assert with_unstarted(stuck(State.PULLING), [earlier]) == stuck(State.PULLING)

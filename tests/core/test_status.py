@@ -338,3 +338,25 @@ def test_the_document_counts_each_image():
         read_matrix(cache(nodes=2), [pod("node1"), pod("node2", states=(waiting("ErrImagePull"), RUNNING))])
     )
     assert [(row["cached"], row["failed"]) for row in document["images"]] == [(1, 1), (2, 0)]
+
+
+@pytest.mark.parametrize(
+    ("status", "seconds", "unstarted"),
+    [("False", 4, True), ("False", 2, False), ("True", 60, False)],
+    ids=["stuck", "just taken up", "set up"],
+)
+def test_a_pod_that_its_kubelet_cannot_set_up_is_known(status, seconds, unstarted):
+    found = pod(
+        phase="Pending",
+        startTime="2026-11-21T08:00:00Z",
+        conditions=[{"type": "PodReadyToStartContainers", "status": status}],
+    )
+    found["metadata"]["uid"] = "u1"
+    now = datetime(2026, 11, 21, 8, 0, min(seconds, 59), tzinfo=UTC)
+    assert read_matrix(cache(), [found], now=now).unstarted == ((("node1", "u1"),) if unstarted else ())
+
+
+def test_an_image_whose_newest_pod_fails_is_cached_and_tells_so():
+    failing = pod(states=(waiting("ErrImagePull", "why"), RUNNING))
+    cell = read_matrix(cache(), [pod(), failing]).cells[0]
+    assert (cell.state, cell.reason, cell.message) == (State.CACHED, "ErrImagePull", "why")

@@ -86,6 +86,8 @@ def test_nodes_that_are_not_known_are_counted_as_absent():
         ("ErrImagePull", "", "network"),
         ("StartError", "container init was OOM-killed (memory limit too low?)", "CACHING_MEMORY_LIMIT"),
         ("OOMKilled", "exit code 137", "CACHING_MEMORY_LIMIT"),
+        ("FailedCreatePodSandBox", "container init was OOM-killed", "CACHING_MEMORY_LIMIT"),
+        ("FailedCreatePodSandBox", "plugin type=bridge failed", "network plug-in"),
         ("RunContainerError", "exec format error", "webhook"),
         ("Unschedulable", "0/3 nodes are available: 1 Insufficient memory", "CACHING_*_REQUEST"),
         ("Unschedulable", "untolerated taint", "TOLERATIONS"),
