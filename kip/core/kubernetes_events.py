@@ -91,7 +91,7 @@ def with_unstarted(matrix: Matrix, events: Iterable[Manifest]) -> Matrix:
     """Return the matrix with what the Events NOT_SET_UP tell of its pods that do not start."""
     node_of = {uid: node for node, uid in matrix.unstarted}
     newest: dict[str, Manifest] = {}
-    for event in sorted(events, key=_time):
+    for event in sorted(events, key=time_of):
         if node := node_of.get(event["involvedObject"].get("uid", "")):
             newest[node] = event
     return replace(matrix, cells=tuple(_not_set_up(cell, newest.get(cell.node)) for cell in matrix.cells))

@@ -67,6 +67,7 @@ class Controller:
     clock: Callable[[], float]
     random: Random
     place_of: Callable[..., Place] = Place
+    shelf_of: Callable[..., Shelf[NodeView]] = Shelf
     _places: dict[str, Place] = field(default_factory=dict)
     _closed_until: dict[str, float] = field(default_factory=dict)
     _held: dict[str, _Held] = field(default_factory=dict)
@@ -278,7 +279,7 @@ class Controller:
     def _follow_nodes(self, *, follow: bool) -> None:
         """Watch the nodes while a job runs, which is dear in a large cluster, and not when none does."""
         if follow and self._nodes is None:
-            self._nodes = Shelf(
+            self._nodes = self.shelf_of(
                 self.cluster, Selection(NODES, ""), read_node, self.woken, self.clock, self.random
             )
             self._nodes.start()

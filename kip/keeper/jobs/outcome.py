@@ -9,6 +9,7 @@ from kip.pulljob.record import Record
 from kip.pulljob.spec import PullJob
 from kip.pulljob.status import MISSING, ImageCount, Status
 from kip.pulljob.targets import Targets
+from kip.redact import redacted
 
 Manifest = dict[str, Any]
 
@@ -133,7 +134,8 @@ def rfc3339(time: datetime) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return a text that does not fill the status."""
+    """Return a text that does not fill the status, and tells no password."""
+    text = redacted(text)
     return text if len(text) <= LONGEST_MESSAGE else f"{text[: LONGEST_MESSAGE - 3]}..."
 
 
