@@ -121,7 +121,16 @@ def test_every_value_of_the_schema_is_in_values_yaml():
     values = yaml.safe_load(VALUES)
     assert set(SCHEMA["properties"]) - {"global", "enabled"} == set(values)
     for name, schema in SCHEMA["properties"].items():
-        if name in {"configMap", "image", "rbac", "serviceAccount", "networkPolicy", "metrics", "service", "pullJobs"}:
+        if name in {
+            "configMap",
+            "image",
+            "rbac",
+            "serviceAccount",
+            "networkPolicy",
+            "metrics",
+            "service",
+            "pullJobs",
+        }:
             assert set(schema["properties"]) == set(values[name])
 
 

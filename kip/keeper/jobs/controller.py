@@ -74,6 +74,7 @@ class Controller:
     _nodes: Shelf[NodeView] | None = None
     _platform: Platform | None = None
     _aside: str = ""
+    _turn: int = 0
     _looked_at: float = float("-inf")
 
     def round(self) -> float:
@@ -203,7 +204,8 @@ class Controller:
                 pause = min(pause, self._tried(held, partial(self._tidied, held.worker, pods)))
             elif nodes:
                 pause = min(pause, self._tried(held, partial(self._looked, held, pods, nodes, looks)))
-        given = shares(budget, {uid: look.wish for uid, (_, look) in looks.items()})
+        self._turn += 1
+        given = shares(budget, {uid: look.wish for uid, (_, look) in looks.items()}, self._turn)
         for uid, (held, look) in looks.items():
             if self.may_act():
                 pause = min(pause, self._tried(held, partial(self._act, held.worker, look, given[uid])))

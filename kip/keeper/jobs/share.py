@@ -13,11 +13,11 @@ class Wish:
     wants: int
 
 
-def shares(budget: int, wishes: Mapping[str, Wish]) -> dict[str, int]:
+def shares(budget: int, wishes: Mapping[str, Wish], turn: int = 0) -> dict[str, int]:
     """Return on how many more nodes each job may pull, so that all together never exceed `budget`.
 
-    A free place goes to the job that has the fewest, and among equals to the first one: what a small job
-    does not need the others have, and no large one can keep a later one waiting. A job never gives back what
+    A free place goes to the job that has the fewest, and among equals to the one whose turn it is (any number
+    that grows): what a small job does not need the others have, and no large one keeps a later one waiting. A job never gives back what
     it has; it only gets nothing new until the others have caught up.
     """
     free = budget - sum(wish.pulling for wish in wishes.values())
@@ -25,7 +25,7 @@ def shares(budget: int, wishes: Mapping[str, Wish]) -> dict[str, int]:
     heap: list[tuple[int, int, str]] = []
     for place, (name, wish) in enumerate(wishes.items()):
         if wish.wants:
-            heappush(heap, (wish.pulling, place, name))
+            heappush(heap, (wish.pulling, (place - turn) % len(wishes), name))
     while free > 0 and heap:
         has, place, name = heappop(heap)
         given[name] += 1
