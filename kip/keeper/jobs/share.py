@@ -17,8 +17,8 @@ def shares(budget: int, wishes: Mapping[str, Wish], turn: int = 0) -> dict[str, 
     """Return on how many more nodes each job may pull, so that all together never exceed `budget`.
 
     A free place goes to the job that has the fewest, and among equals to the one whose turn it is (any number
-    that grows): what a small job does not need the others have, and no large one keeps a later one waiting. A job never gives back what
-    it has; it only gets nothing new until the others have caught up.
+    that grows): what a small job does not need the others have, and no large one keeps a later one waiting.
+    A job never gives back what it has; it only gets nothing new until the others have caught up.
     """
     free = budget - sum(wish.pulling for wish in wishes.values())
     given = dict.fromkeys(wishes, 0)
