@@ -1,4 +1,4 @@
-"""Pull jobs as objects of the cluster: a keeper that runs those of one namespace, with its documented rights."""
+"""Pull jobs as objects of the cluster: a keeper that runs those of a namespace, with its documented rights."""
 
 import json
 import subprocess
