@@ -3,7 +3,9 @@
 import json
 import os
 import signal
+import socket
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -31,6 +33,7 @@ from realcluster import (
     running_containers,
     write_list,
 )
+from surfaces import Surfaces, sees, sees_the_cure
 
 pytestmark = [
     pytest.mark.alone,
@@ -42,6 +45,9 @@ CACHE = "kubernetes-image-puller"
 RESERVED_FOR = "node-faults"
 MOST_PODS = 3
 CLOSED = "kip.dev/closed"
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    PORT = free.getsockname()[1]
 MEBIBYTE = 2**20
 MOST_REFUSED = 10
 """More pods than this are a flood: https://github.com/kubernetes/kubernetes/issues/124388."""
@@ -69,6 +75,7 @@ def kept(frail, tmp_path_factory):
         "KIP_IMAGE": f"{registry()}/kip-sleep:dev",
         "CONFIGMAP_NAME": CONFIGMAP,
         "TOLERATIONS": f"[{{key: kip.dev/test, value: {RESERVED_FOR}}}]",
+        "HTTP_ADDRESS": f"127.0.0.1:{PORT}",
     }
     kubeconfig = kubeconfig_for(namespace, KIP_RULES, tmp_path_factory.mktemp("keeper"))
     found = Cache(namespace, Keeper(namespace, kubeconfig, LOGS / namespace / "keeper.log", values))
@@ -242,10 +249,12 @@ def test_a_node_full_of_pods_hinders_no_other(cache, crowd, frail):
     cache.tells(frail, "scratch", "Too many pods")
     cache.edit("stop-signal")
     cache.reaches(nodes(), "stop-signal")
-    cache.tells(frail, "stop-signal", "Too many pods")
+    shown = Surfaces(cache.namespace, PORT, "stop-signal")
+    sees(shown, "Too many pods", "Make room", state="absent", reason="NodeNotServed", on=[frail])
 
     end(cache.namespace, crowd[0])
     cache.reaches([frail], "stop-signal")
+    sees_the_cure(shown, "Too many pods", reason="NodeServed", on=[*nodes(), frail])
 
 
 def test_a_node_with_room_for_one_cache_pod_gets_the_edit_too(cache, frail):
@@ -264,10 +273,20 @@ def test_a_node_that_died_hinders_no_other(cache, frail):
         cache.reaches(nodes(), "stop-signal")
         cache.tells(frail, "stop-signal", "NodeNotReady")
         assert condition("Ready") == "Unknown"
+        shown = Surfaces(cache.namespace, PORT, "stop-signal")
+        sees(
+            shown,
+            "NodeNotReady",
+            "kubectl describe node",
+            state="waiting",
+            reason="NodeNotServed",
+            on=[frail],
+        )
         cache.edit("volume")
         cache.reaches(nodes(), "volume")
         cache.tells(frail, "volume", "NodeNotReady")
     cache.reaches([frail], "volume")
+    sees_the_cure(replace(shown, name="volume"), "NodeNotReady", reason="NodeServed", on=[*nodes(), frail])
 
 
 def test_a_deletion_that_waits_for_a_node_that_died_is_not_waited_for(cache, frail):

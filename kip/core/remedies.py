@@ -35,7 +35,7 @@ REFUSED = r"unauthorized|authentication required|denied|forbidden|no basic auth|
 MISSING = (
     r"not found|(?:manifest|name) unknown|no such image|does not exist|\b404\b|invalid (?:image|reference)"
 )
-TOO_LITTLE = r"OOM-killed|memory limit too low|unable to set memory limit"
+TOO_LITTLE = r"OOM-killed|memory limit too low|unable to set memory limit|cannot allocate memory"
 
 REACH = "It is tried again. If it lasts, see whether the node reaches the registry: network, proxy, limits."
 RAISE = "Raise CACHING_MEMORY_LIMIT; 30Mi is enough for every container runtime."

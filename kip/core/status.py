@@ -28,6 +28,7 @@ class Matrix:
     `nodes` are those that have a cache pod, sorted; `podless` those that are known to lack one. `refused`
     says in the DaemonSet controller's words why it can make no pod, as far as that is known. `unstarted` has
     node and uid of each pod that its kubelet took up and could not start by now; only Events tell why.
+    `images` are name and reference of the entries, in the order of the list, also while no node has a pod.
     """
 
     namespace: str
@@ -39,6 +40,7 @@ class Matrix:
     podless: tuple[str, ...] = ()
     refused: str = ""
     unstarted: tuple[tuple[str, str], ...] = ()
+    images: tuple[tuple[str, str], ...] = ()
 
     @property
     def without_pod(self) -> int:
@@ -53,7 +55,7 @@ class Matrix:
 
     def counts(self) -> dict[tuple[str, str], Counter[State]]:
         """Return for each (name, image), in the order of the list, how many nodes are in which state."""
-        counts: dict[tuple[str, str], Counter[State]] = {}
+        counts: dict[tuple[str, str], Counter[State]] = {entry: Counter() for entry in self.images}
         for cell in self.cells:
             counts.setdefault((cell.name, cell.image), Counter())[cell.state] += 1
         for count in counts.values():
@@ -96,6 +98,7 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
         nodes=nodes,
         cells=tuple(_uncertain(cell) if cell.node in lost else cell for cell in cells),
         unstarted=tuple(unstarted),
+        images=tuple(wanted),
     )
 
 

@@ -57,7 +57,7 @@ class Events:
         manifest = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{regarding['name']}.", "namespace": regarding["namespace"]},
+            "metadata": {"generateName": f"{regarding['name']}-", "namespace": regarding["namespace"]},
             "eventTime": _micro(notice.at),
             "type": "Warning" if notice.warning else "Normal",
             "reason": notice.reason,

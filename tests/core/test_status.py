@@ -360,3 +360,8 @@ def test_an_image_whose_newest_pod_fails_is_cached_and_tells_so():
     failing = pod(states=(waiting("ErrImagePull", "why"), RUNNING))
     cell = read_matrix(cache(), [pod(), failing]).cells[0]
     assert (cell.state, cell.reason, cell.message) == (State.CACHED, "ErrImagePull", "why")
+
+
+def test_images_are_listed_while_no_node_has_a_pod():
+    document = to_document(read_matrix(cache(nodes=2), []))
+    assert [(row["name"], row["absent"]) for row in document["images"]] == [("tools", 2), ("ide", 2)]
