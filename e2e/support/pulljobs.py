@@ -1,4 +1,4 @@
-"""Pull jobs as objects of the cluster: a keeper that runs those of a namespace, with its documented rights."""
+"""Pull jobs as objects of the cluster, and a keeper that runs those of a namespace with documented rights."""
 
 import json
 import subprocess
