@@ -110,7 +110,7 @@ def run(
     )
     jobs = JobsThread(
         lambda woken: _jobs(cluster, settings, leadership, metrics, health, me, random, woken),
-        time.monotonic,
+        time.thread_time,
     )
     log.info("keeper_started", version=__version__, http_address=http_address or None)
     try:

@@ -11,7 +11,8 @@ GATHER_SECONDS = 0.2
 """Changes that come together are looked at together."""
 
 SHARE_OF_TIME = 2.0
-"""A round is followed by a pause of so many times its own duration at least."""
+"""A round is followed by a pause of so many times its own computing time at least, so that the loop of the
+cache has its share; waiting for the API server takes nothing from it."""
 
 AFTER_A_FAULT_SECONDS = 10.0
 
@@ -19,12 +20,14 @@ log = structlog.get_logger()
 
 
 class JobsThread:
-    """Runs rounds until it is stopped. `clock` is monotonic seconds."""
+    """Runs rounds until it is stopped. `computed` tells the seconds that the calling thread has computed."""
 
-    def __init__(self, make: Callable[[Callable[[], None]], Controller], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, make: Callable[[Callable[[], None]], Controller], computed: Callable[[], float]
+    ) -> None:
         self._changed, self._stopped = threading.Event(), threading.Event()
         self._controller = make(self._changed.set)
-        self._clock = clock
+        self._computed = computed
         self._thread = threading.Thread(target=self._run, name="pull jobs", daemon=True)
 
     def start(self) -> None:
@@ -39,7 +42,7 @@ class JobsThread:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            began = self._clock()
+            began = self._computed()
             self._changed.clear()
             try:
                 pause = self._controller.round()
@@ -47,6 +50,6 @@ class JobsThread:
                 if not self._stopped.is_set():
                     log.warning("fault", exc_info=True)
                 pause = AFTER_A_FAULT_SECONDS
-            self._stopped.wait(max(GATHER_SECONDS, (self._clock() - began) * SHARE_OF_TIME))
+            self._stopped.wait(max(GATHER_SECONDS, (self._computed() - began) * SHARE_OF_TIME))
             self._changed.wait(pause)
         self._controller.stop()
