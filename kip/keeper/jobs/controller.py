@@ -1,7 +1,7 @@
 """All jobs of all namespaces, round by round: each says what it would do, gets its share, and does it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from random import Random
@@ -72,7 +72,8 @@ class Controller:
     _closed_until: dict[str, float] = field(default_factory=dict)
     _held: dict[str, _Held] = field(default_factory=dict)
     _nodes: Shelf[NodeView] | None = None
-    _platform: Platform | None = None
+    _shape: Shape = field(default_factory=lambda: Shape(""))
+    _shaped_by: tuple[str, Platform] | None = None
     _aside: str = ""
     _turn: int = 0
     _looked_at: float = float("-inf")
@@ -89,6 +90,11 @@ class Controller:
         if why := self._stands_aside():
             self._rest(f"none is run: {why}")
             return LONGEST_PAUSE_SECONDS
+        try:
+            self._shape_by(settings)
+        except ApiError as error:
+            self.noted(f"none is run: the platform is not known: {error}")
+            return STANDBY_SECONDS
         problems = self._open(settings.pull_job_namespaces)
         waiting, pause = False, LONGEST_PAUSE_SECONDS
         ready: list[tuple[_Held, list[PodView]]] = []
@@ -98,7 +104,7 @@ class Controller:
                 continue
             pods = place.pods()
             self._tidy(place)
-            ready += [(held, pods.get(held.worker.found.key, [])) for held in self._workers(place, settings)]
+            ready += [(held, pods.get(held.worker.found.key, [])) for held in self._workers(place)]
         pause = min(pause, self._work(ready, settings.pull_budget))
         problems += [place.problem for place in self._places.values() if place.problem]
         self.noted("; ".join(dict.fromkeys(problems)))
@@ -168,7 +174,7 @@ class Controller:
             self._closed_until[place.namespace] = self.clock() + FORBIDDEN_SECONDS
             return False
 
-    def _workers(self, place: Place, settings: Settings) -> list[_Held]:
+    def _workers(self, place: Place) -> list[_Held]:
         """Return the workers of the namespace's jobs, the oldest first; those of jobs that are gone end."""
         jobs = {found.uid: found for found in place.jobs()}
         for uid, held in [*self._held.items()]:
@@ -177,17 +183,24 @@ class Controller:
                 self.events.forget(uid)
         for uid, found in jobs.items():
             if uid not in self._held:
-                self._held[uid] = _Held(self._worker(place, found, settings))
+                self._held[uid] = _Held(self._worker(place, found))
             elif self._held[uid].worker.found.generation != found.generation:
                 self._held[uid].retry_at = 0.0
                 self.events.forget(uid)
             self._held[uid].worker.follow(found)
         return [self._held[uid] for uid in jobs]
 
-    def _worker(self, place: Place, found: Found, settings: Settings) -> Worker:
-        if self._platform is None:
-            self._platform = detect_platform(self.cluster, settings.platform)
-        shape = Shape(settings.kip_image, self._platform is Platform.OPENSHIFT, found.owner)
+    def _shape_by(self, settings: Settings) -> None:
+        """Have pods made as the settings say; workers that made others begin anew. Raises ApiError."""
+        wanted = (settings.kip_image, settings.platform)
+        if wanted != self._shaped_by:
+            platform = detect_platform(self.cluster, settings.platform)
+            self._shape = Shape(settings.kip_image, platform is Platform.OPENSHIFT)
+            self._shaped_by = wanted
+            self._held.clear()
+
+    def _worker(self, place: Place, found: Found) -> Worker:
+        shape = replace(self._shape, owner=found.owner)
         hands = Hands(self.cluster, place.namespace, shape, place.book)
         return Worker(self.cluster, found, hands, self.now, self.clock)
 
@@ -303,7 +316,7 @@ class Controller:
             return
         place.tidied_at = self.clock()
         removals = left_behind(place.book.views(), self.now())
-        hands = Hands(self.cluster, place.namespace, Shape(""), place.book)
+        hands = Hands(self.cluster, place.namespace, self._shape, place.book)
         try:
             hands.remove(removals)
         except ApiError as error:

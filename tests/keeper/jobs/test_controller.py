@@ -1,5 +1,6 @@
 """Jobs run from beginning to end by a controller, on nodes and an API server in memory."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -393,6 +394,18 @@ def test_unknown_fields_of_a_newer_openkruise_that_change_nothing_are_fine():
     cluster.job("job", image=IMAGE, parallelism=10, tolerations=[{"operator": "Exists"}])
     Keeper(cluster).rounds(30)
     assert cluster.status("job")["succeeded"] == 6
+
+
+def test_an_edit_of_where_the_sleeper_comes_from_is_followed_by_jobs_that_run():
+    cluster = JobsCluster(list(NODES))
+    cluster.job("job", image=IMAGE)
+    keeper = Keeper(cluster)
+    keeper.rounds(3)
+    keeper.settings.now = replace(keeper.settings.now, kip_image="registry.example/newer:1")
+    keeper.rounds(2)
+    assert "registry.example/newer:1" in str(cluster.world.pods)
+    keeper.rounds(30)
+    assert (cluster.status("job")["succeeded"], cluster.calls.count("create pods")) == (6, 6)
 
 
 def test_metrics_tell_of_jobs():
