@@ -10,7 +10,7 @@ from kip.keeper.jobs.controller import Controller
 GATHER_SECONDS = 0.2
 """Changes that come together are looked at together."""
 
-SHARE_OF_TIME = 2.0
+SHARE_OF_TIME = 0.5
 """A round is followed by a pause of so many times its own computing time at least, so that the loop of the
 cache has its share; waiting for the API server takes nothing from it."""
 
