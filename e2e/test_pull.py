@@ -11,9 +11,11 @@ from decimal import Decimal
 import pytest
 import yaml
 from images import fresh_image, ill_image, move_tag, moving_image
+from localcluster.layout import RESERVED
 from realcluster import (
     KIP,
     TOP,
+    apply,
     container,
     eventually,
     get,
@@ -222,6 +224,7 @@ def test_parallelism_0_pulls_nothing(pull, all_nodes):
     assert not any(has(node, image) for node in nodes())
 
 
+@pytest.mark.alone
 def test_a_pod_that_is_deleted_in_the_middle_costs_nothing_but_time(pull, all_nodes):
     image = fresh_image()
     with registry_away():
@@ -232,6 +235,7 @@ def test_a_pod_that_is_deleted_in_the_middle_costs_nothing_but_time(pull, all_no
     assert (process.returncode, json.loads(out)["complete"]) == (0, True), err
 
 
+@pytest.mark.alone
 def test_a_registry_that_comes_back_is_waited_for_as_long_as_there_are_retries(pull, all_nodes):
     image = fresh_image()
     with registry_away():
@@ -243,6 +247,7 @@ def test_a_registry_that_comes_back_is_waited_for_as_long_as_there_are_retries(p
     assert all(has(node, image) for node in nodes())
 
 
+@pytest.mark.alone
 def test_a_run_that_was_killed_is_gone_on_with_and_no_pod_stays(pull, all_nodes):
     images = [fresh_image(), fresh_image()]
     with registry_away(), running(pull, *images, "--nodes", all_nodes, "--retries", "50") as process:
@@ -302,6 +307,28 @@ def test_a_moved_tag_is_fetched_with_pull_policy_always(pull, all_nodes):
     assert all(cell["present"] for cell in again.values())
 
 
+def test_a_step_in_the_cluster_needs_the_printed_rights_and_no_more(pull, namespace, with_rights):
+    image = fresh_image()
+    step = container("kip:dev", "pull", image, "--selector", f"!{RESERVED}", "--deadline", "2m")
+    step["env"] = [{"name": "KIP_IMAGE", "value": f"{registry()}/kip-sleep:dev"}]
+    spec = {"serviceAccountName": "kip-pull", "restartPolicy": "Never", "containers": [step]}
+    metadata = {"name": "step", "namespace": namespace}
+    apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    eventually(lambda: _phase(pull, "step") in ("Succeeded", "Failed"), "the end of the step", seconds=180)
+    said = kubectl("-n", namespace, "logs", "step", check=False)
+    assert _phase(pull, "step") == "Succeeded", said
+    assert all(has(node, image) for node in nodes())
+
+
+@pytest.fixture
+def with_rights(pull, namespace):
+    """The ServiceAccount kip-pull with the rights that `kip pull --print-rbac` prints."""
+    documents = pull("--print-rbac", "-n", namespace)[1]
+    kubectl("apply", "-f", "-", text=documents)
+    yield
+    kubectl("delete", "clusterrole,clusterrolebinding", "kip-pull")
+
+
 def test_the_printed_rights_are_enough_and_without_nodes_names_are(pull, namespace, tmp_path, all_nodes):
     rules = next(
         found["rules"]
@@ -316,6 +343,7 @@ def test_the_printed_rights_are_enough_and_without_nodes_names_are(pull, namespa
     assert (code, "--nodes" in err) == (4, True)
 
 
+@pytest.mark.alone
 def test_a_node_without_room_says_so_in_its_kubelets_words(pull):
     node = nodes()[0]
     cpus = parse_quantity(get("node", node)["status"]["allocatable"]["cpu"]) - sum(map(_cpu, pods_on(node)))
@@ -325,6 +353,43 @@ def test_a_node_without_room_says_so_in_its_kubelets_words(pull):
     eventually(lambda: _phase(pull, "filler") == "Running", "a full node")
     code, out, _ = pull(fresh_image(), "--nodes", node, "--retries", "0")
     assert (code, "OutOfcpu" in out) == (3, True), out
+
+
+@pytest.mark.alone
+def test_neither_a_cordon_nor_a_taint_keeps_the_image_away(pull):
+    node, image = nodes()[0], fresh_image()
+    kubectl("cordon", node)
+    kubectl("taint", "node", node, "kip.dev/closed=yes:NoExecute")
+    try:
+        code, out, _ = pull(image, "--nodes", node)
+    finally:
+        kubectl("taint", "node", node, "kip.dev/closed-")
+        kubectl("uncordon", node)
+    assert (code, has(node, image)) == (0, True), out
+
+
+@pytest.mark.alone
+def test_a_node_that_dies_in_the_middle_holds_up_nobody_and_is_served_when_it_is_back(pull, doomed):
+    (node, *_), image = nodes(), fresh_image()
+    hack("cluster", "node", "stop", doomed)
+    with running(pull, image, "--nodes", f"{doomed},{node}", "--parallelism", "1") as process:
+        eventually(lambda: has(node, image), "the image on the other node", seconds=150)
+        assert process.poll() is None
+        hack("cluster", "node", "start", doomed)
+        out, err = process.communicate(timeout=150)
+    assert process.returncode == 0, (out, err)
+    pull.gone()
+
+
+@pytest.fixture
+def doomed():
+    """A node of this test's own, which may die."""
+    name, reserved = "doomed", "doom"
+    there = json.loads(hack("cluster", "status", "-o", "json"))["nodes"]
+    if not any(node["name"] == name for node in there):
+        hack("cluster", "node", "add", "--reserve", reserved, name)
+    yield name
+    hack("cluster", "node", "remove", name)
 
 
 def pods_on(node: str) -> list[dict]:

@@ -33,7 +33,7 @@ if [ "$KIP_E2E_CLUSTER" = kind ]; then
   down=(hack/kind down)
   set -- --ignore=e2e/test_demo.py --ignore=e2e/test_cluster.py \
     --ignore=e2e/test_image_gc.py --ignore=e2e/test_node_faults.py --ignore=e2e/test_soak.py \
-    --ignore=e2e/test_openshift.py --ignore=e2e/test_guide.py "$@"
+    --ignore=e2e/test_openshift.py --ignore=e2e/test_guide.py --ignore=e2e/test_pull.py "$@"
 else
   # Here, and not first in a fixture, as building takes minutes and says how far it is.
   hack/cluster up

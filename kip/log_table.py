@@ -101,6 +101,19 @@ TABLE = (
         "resource namespace name error failures retry_in_s",
         "A watch broke off and is begun anew.",
     ),
+    LogEvent(
+        "pods_not_created", "warning", "job error", "No pod of a pull job could be made; it is tried again."
+    ),
+    LogEvent(
+        "pod_not_deleted", "warning", "name error", "A pod of a pull job is not gone yet; it is tried again."
+    ),
+    LogEvent(
+        "pods_left",
+        "warning",
+        "job namespace error",
+        "Pods of a pull job could not be removed; they end by themselves.",
+    ),
+    LogEvent("nodes_not_read", "warning", "error", "The nodes of a pull job are those of the last look."),
     LogEvent("clock_was_set", "warning", "by_s", "The wall clock was set; all timers are set anew."),
     LogEvent("survey_failed", "warning", "error", "The cache pods could not be looked at."),
     LogEvent(
@@ -137,13 +150,4 @@ TABLE = (
         f"{JOB} error",
         "What was known of a pull job cannot be read; it begins anew.",
     ),
-    LogEvent("pods_not_created", "warning", "job error", "The API server gave no answer; it is tried again."),
-    LogEvent("pod_not_deleted", "warning", "name error", "The API server gave no answer; it is tried again."),
-    LogEvent(
-        "pods_left",
-        "warning",
-        f"{JOB} error",
-        "Pods of pull jobs could not be removed; they end by themselves.",
-    ),
-    LogEvent("nodes_not_read", "warning", "error", "The nodes could not be listed; those known before hold."),
 )

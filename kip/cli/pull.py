@@ -100,7 +100,7 @@ def command(
 
     Exit code 0: every image is on every node; 3: not, and what is missing is said.
     """
-    configure(level="error", stream=sys.stderr)
+    configure(level="warning", stream=sys.stderr)
     environment = sources.from_environment()
     place = cache_place(environment, pod_namespace=sources.pod_namespace()).namespace
     asked = Typed(**{key: value for key, value in typed.items() if value is not None})

@@ -45,7 +45,7 @@ class Removal:
 class Attempt:
     """What a node's pods come to: its record, what to remove, and whether it is pulling now.
 
-    `due` is when the open pod's time is over.
+    `due` is when the time of its pods is over.
     """
 
     record: NodeRecord
@@ -98,31 +98,28 @@ def look(
     job: PullJob, places: Mapping[str, int], record: NodeRecord, pods: Sequence[PodView], now: datetime
 ) -> Attempt:
     """Write into the record what the pods of its node tell. `places` has the number of each image's hash."""
-    removals: list[Removal] = []
-    going = False
     for pod in sorted(pods, key=lambda pod: pod.serial):
         record = _note_pulled(replace(record, started=max(record.started, pod.serial)), places, pod, now)
-        if pod.serial <= record.closed or pod.serial < record.started:
-            going = going or (bool(pod.deleting) and not _is_stuck(pod, now) and not pod.ended)
-            if not pod.deleting and not (job.keep_seconds and is_done(pod, record, places)):
-                removals.append(Removal(pod.name, pod.uid))
-                going = going or not pod.ended
-    if not record.open:
-        return Attempt(record, tuple(removals), busy=going)
-    newest = next((pod for pod in pods if pod.serial == record.started), None)
+    newest = next((pod for pod in pods if record.open and pod.serial == record.started), None)
+    useless = [pod for pod in pods if pod is not newest]
+    ends: list[datetime] = []
     if newest is None:
-        return Attempt(lose(job, record, now), tuple(removals), busy=going)
-    if newest.deleting and not is_done(newest, record, places):
-        if newest.ended or _is_stuck(newest, now):
-            return Attempt(lose(job, record, now), tuple(removals), busy=going)
-        return Attempt(record, tuple(removals), busy=True, due=newest.deleting + DELETED_WITHIN)
-    closed = _judge(job, record, places, newest, now)
-    if closed is None:
-        return Attempt(record, tuple(removals), busy=True, due=_late_at(job, newest))
-    if not (job.keep_seconds and is_done(newest, closed, places)):
-        removals.append(Removal(newest.name, newest.uid))
-        going = going or not newest.ended
-    return Attempt(closed, tuple(removals), busy=going)
+        record = lose(job, record, now) if record.open else record
+    elif newest.deleting and not is_done(newest, record, places):
+        if _is_going(newest, now):
+            ends.append(newest.deleting + DELETED_WITHIN)
+        else:
+            record = lose(job, record, now)
+    elif closed := _judge(job, record, places, newest, now):
+        record = closed
+        useless.append(newest)
+    else:
+        ends.append(_late_at(job, newest))
+    if job.keep_seconds:
+        useless = [pod for pod in useless if not is_done(pod, record, places)]
+    ends += [(pod.deleting or now) + DELETED_WITHIN for pod in useless if _is_going(pod, now)]
+    removals = tuple(Removal(pod.name, pod.uid) for pod in useless if not pod.deleting)
+    return Attempt(record, removals, busy=bool(ends), due=min(ends, default=None))
 
 
 def _judge(
@@ -200,7 +197,12 @@ def is_done(pod: PodView, record: NodeRecord, places: Mapping[str, int]) -> bool
 
 def is_under_way(pod: PodView, now: datetime) -> bool:
     """Whether a pod may still be pulling, or is not yet known to pull no more."""
-    return not pod.ended and not _is_stuck(pod, now) and any(not seen.pull for seen in pod.images)
+    return _is_going(pod, now) and any(not seen.pull for seen in pod.images)
+
+
+def _is_going(pod: PodView, now: datetime) -> bool:
+    """Whether a pod that is being deleted, or is about to be, may still pull for a while."""
+    return not pod.ended and not _is_stuck(pod, now)
 
 
 def _is_stuck(pod: PodView, now: datetime) -> bool:

@@ -43,6 +43,7 @@ class Hands:
 
     def remove(self, removals: tuple[Removal, ...]) -> None:
         """Delete the pods, each once. What fails now comes up again in the next step."""
+        self._removed &= {pod.uid for pod in self._book.views()}
         for removal in removals:
             if removal.uid in self._removed:
                 continue

@@ -39,10 +39,6 @@ class NodeRecord:
         """Whether a pod was started whose outcome is not known yet."""
         return self.started > self.closed
 
-    def has_all(self, job: PullJob) -> bool:
-        """Whether every image is there."""
-        return self.pulled == job.everything
-
     def is_settled(self, job: PullJob) -> bool:
         """Whether every image is there, or is given up."""
         return self.pulled | self.failed == job.everything

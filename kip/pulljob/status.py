@@ -69,18 +69,20 @@ class Status:
 def count(job: PullJob, targets: Targets, record: Record, message: str) -> Status:
     """Count nodes and images. Nodes that are alike are counted together: there may be thousands."""
     alike: Counter[tuple[int, int, int]] = Counter()
-    succeeded, failed, active = 0, list[str](), 0
+    succeeded, failed, active, everything = 0, list[str](), 0, job.everything
     for target in targets.nodes:
         one = record.nodes.get(target.name, FRESH)
-        under_way = sum(1 << number for number in images_of_next(job, one)) if one.open else 0
-        gone = job.everything if target.missing and not one.failed else 0
-        alike[one.pulled, (one.failed | gone) & ~one.pulled, under_way] += 1
-        if one.has_all(job):
+        if one.pulled == everything:
             succeeded += 1
-        elif gone or one.is_settled(job):
+            continue
+        under_way = sum(1 << number for number in images_of_next(job, one)) if one.open else 0
+        gone = everything if target.missing and not one.failed else 0
+        alike[one.pulled, (one.failed | gone) & ~one.pulled, under_way] += 1
+        if gone or one.is_settled(job):
             failed.append(target.name)
         else:
             active += one.open
+    alike[everything, 0, 0] += succeeded
     images = tuple(
         ImageCount(
             image,

@@ -148,7 +148,7 @@ def _look_at_all(
     refused: Mapping[str, Fault | None],
 ) -> _Look:
     """Go through all nodes, cheaply where nothing goes on: there may be thousands."""
-    places, retries = places_of(job), list[str]()
+    places, retries, everything = places_of(job), list[str](), job.everything
     seen = _Look(lonely=not any(_gives_room(job, pod) for pods in by_node.values() for pod in pods))
     for target in targets.nodes:
         name = target.name
@@ -159,7 +159,7 @@ def _look_at_all(
             one = _again(job, name, one, record, now, seen)
         if one is not FRESH:
             seen.nodes[name] = one
-        if one.is_settled(job):
+        if one.pulled | one.failed == everything:
             continue
         seen.unsettled += 1
         if target.missing or target.away_since:
@@ -271,7 +271,8 @@ def _ended(
 def _after_the_end(
     job: PullJob, targets: Targets, by_node: Mapping[str, Sequence[PodView]], record: Record, now: datetime
 ) -> Step:
-    """Remove what pods there are still; the record stays as it is."""
+    """Remove what pods there are still; record and counts stay as they are, whatever nodes come and go."""
+    targets = Targets(tuple(map(Target, sorted(record.nodes))), targets.skipped)
     places = places_of(job)
     removals = [
         removal

@@ -202,6 +202,14 @@ def test_a_job_without_nodes_says_so_and_is_over():
     )
 
 
+def test_a_job_that_is_over_counts_the_nodes_that_it_had():
+    world = World(JOB, ["a", "b"], {("b", IMAGES[0]): BAD})
+    done = run(world)
+    world.nodes.append("c")
+    later = step(JOB, world.targets(), world.views(), done.record, world.now)
+    assert (later.status.desired, later.status.failed_nodes, later.starts) == (2, ("b",), ())
+
+
 def test_completion_policy_never_takes_new_nodes_and_looks_again_daily():
     world = World(replace(JOB, forever=True), ["a"])
     record = run(world, seconds=10).record

@@ -117,8 +117,8 @@ def test_it_ends_never_pulls_on_more_nodes_and_loses_nothing(job, fate, what_hap
     world.down.clear()
     done = run_to_the_end(driver)
     status = done.status
-    assert status.desired == len(world.nodes) == status.succeeded + status.failed
-    for name in world.nodes:
+    assert status.desired == len(done.record.nodes) == status.succeeded + status.failed
+    for name in done.record.nodes:
         one = done.record.of(name)
         for number, image in enumerate(job.images):
             there, given_up = one.pulled >> number & 1, one.failed >> number & 1
