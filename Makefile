@@ -4,7 +4,7 @@ DOCKERIMAGE_NAME ?= kip
 DOCKERIMAGE_TAG ?= dev
 
 .DEFAULT_GOAL := build
-.PHONY: help build docker demo test lint types imports docs unit e2e bench verify fmt setup clean undemo
+.PHONY: browser help build docker demo test lint types imports docs unit e2e bench verify fmt setup clean undemo
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z][a-z0-9]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,8 +40,11 @@ imports: setup ## The direction of imports between the rooms
 docs: setup ## What is generated is up to date: requirements, settings table, metrics, golden manifests
 	@hack/verify-generated
 
-unit: build ## Tests that need no cluster, and the sleeper's
+unit: build browser ## Tests that need no cluster, and the sleeper's
 	@.venv/bin/pytest --numprocesses auto tests sleep/tests
+
+browser: setup ## Chromium, for the tests of the status page
+	@.venv/bin/python hack/browser.py
 
 e2e: build ## Tests on the real cluster of hack/cluster
 	@hack/run-e2e.sh

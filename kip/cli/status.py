@@ -8,6 +8,7 @@ import click
 from kip.cli.cache import read_status
 from kip.cli.options import cluster_options, output_option, place_from, place_options
 from kip.cli.output import document
+from kip.cli.page import show_page
 from kip.cli.status_table import console, picture
 from kip.cli.waiter import pace, pauses
 from kip.cluster.api import Cluster
@@ -24,6 +25,7 @@ Examples:
   kip status -n k8s-image-puller
   kubectl kip status --nodes -o wide
   kip status --watch
+  kip status --open
 """
 
 
@@ -31,6 +33,7 @@ Examples:
 @place_options
 @click.option("--nodes", "by_node", is_flag=True, help="A row for each node, not for each image.")
 @click.option("-w", "--watch", is_flag=True, help="Show it live, until Ctrl-C; needs a terminal.")
+@click.option("--open", "page", is_flag=True, help="Show it as a page in the browser, until Ctrl-C.")
 @cluster_options
 @output_option("table", "wide", "yaml", "json", default="table")
 @click.pass_context
@@ -44,6 +47,7 @@ def command(
     *,
     by_node: bool,
     watch: bool,
+    page: bool,
 ) -> None:
     """Show which image is on which node, as the kubelets report it.
 
@@ -55,7 +59,11 @@ def command(
     wide = output == "wide"
     if watch and (output in ("json", "yaml") or not sys.stdout.isatty()):
         raise UsageError("--watch shows a table on a terminal", hint="`kip wait` waits, and is for programs.")
+    if page and (watch or by_node or output != "table"):
+        raise UsageError("--open goes with no other form", hint="The page shows nodes, images and digests.")
     cluster = connect(kubeconfig or sources.kubeconfig(), context)
+    if page:
+        ctx.exit(0 if show_page(cluster, place) else INCOMPLETE)
     if watch:
         _show_live(cluster, place, by_node=by_node, wide=wide)
     pulls = output != "table"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kip.core.cell import Cell, State
 from kip.core.status import Matrix
 from kip.core.troubles import troubles
+from kip.core.verdict import verdict
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -55,18 +56,6 @@ def picture(matrix: Matrix, *, by_node: bool, wide: bool) -> "Group":
     return Group(table, *lines, Text(verdict(matrix)))
 
 
-def verdict(matrix: Matrix) -> str:
-    """Say in a line whether all is there, or how much."""
-    place = f"DaemonSet {matrix.namespace}/{matrix.daemonset}"
-    images, wanted = len(matrix.counts()), matrix.progress.wanted
-    if matrix.complete:
-        return f"Complete: {images} images on {wanted} nodes ({place})."
-    if matrix.progress.state == "no matching nodes":
-        return f"No node matches: check NODE_SELECTOR, AFFINITY and TOLERATIONS ({place})."
-    cached = sum(cell.state is State.CACHED for cell in matrix.cells)
-    return f"Not complete: {cached} of {images * wanted} images on {wanted} nodes are there ({place})."
-
-
 def _images(matrix: Matrix, *, wide: bool) -> "Table":
     named = len(matrix.nodes) <= NODE_COLUMNS and not wide
     titles = [*matrix.nodes] if named else COUNTS
@@ -83,7 +72,7 @@ def _images(matrix: Matrix, *, wide: bool) -> "Table":
 
 def _nodes(matrix: Matrix, *, wide: bool) -> "Table":
     table = _table("NODE", *COUNTS, *(["NOT CACHED"] if wide else []))
-    rows: dict[str, list[Cell]] = {node: [] for node in matrix.nodes}
+    rows: dict[str, list[Cell]] = {node: [] for node in (*matrix.nodes, *matrix.podless)}
     for cell in matrix.cells:
         rows[cell.node].append(cell)
     for node, cells in rows.items():

@@ -1,6 +1,6 @@
 """Which image is on which node: the matrix, from the cache pods as the kubelets report them."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -55,12 +55,13 @@ class Matrix:
 
     def counts(self) -> dict[tuple[str, str], Counter[State]]:
         """Return for each (name, image), in the order of the list, how many nodes are in which state."""
-        counts: dict[tuple[str, str], Counter[State]] = {entry: Counter() for entry in self.images}
+        empty = {entry: Counter[State]() for entry in self.images}
+        counts: defaultdict[tuple[str, str], Counter[State]] = defaultdict(Counter, empty)
         for cell in self.cells:
-            counts.setdefault((cell.name, cell.image), Counter())[cell.state] += 1
+            counts[cell.name, cell.image][cell.state] += 1
         for count in counts.values():
             count[State.ABSENT] += max(0, self.without_pod - len(self.podless))
-        return counts
+        return dict(counts)
 
 
 def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime | None = None) -> Matrix:

@@ -1,4 +1,4 @@
-"""What a keeper tells of itself in metrics, and the survey of its images, which one look does not give.
+"""What a keeper tells of itself in metrics, and the survey of its images for metrics and page.
 
 A survey lists all cache pods, so it is made only when it may have news, and not more often than it is cheap.
 """
@@ -22,6 +22,7 @@ from kip.keeper.live_settings import LiveSettings
 from kip.keeper.observing import read_images
 from kip.keeper.reconcile import Outcome
 from kip.keeper.telling import Telling
+from kip.observe.board import Board
 from kip.observe.metrics import Metrics
 
 Manifest = dict[str, Any]
@@ -34,12 +35,13 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Survey:
-    """Counts in which state the images are.
+    """Sees in which state the images are.
 
     Where it is neither `served` nor told in Events nobody would see it, and none is made.
     """
 
     metrics: Metrics
+    board: Board
     telling: Telling
     cluster: Cluster
     rights: Callable[[str], Rights]
@@ -54,10 +56,10 @@ class Survey:
     def after(self, outcome: Outcome) -> float | None:
         """Look at the cache pods if that is worth it; return in how many seconds it should be tried again."""
         found = outcome.daemonset
-        if found is None or not self._allowed(outcome):
-            self.forget()
+        if why := self._hindrance(outcome):
+            self.forget(why)
             return None
-        if outcome.plan.steps:
+        if found is None or outcome.plan.steps:
             return None  # the loop looks again at once
         now = self.clock()
         key = found["metadata"]["uid"], found["metadata"].get("generation", 0), outcome.progress
@@ -70,15 +72,21 @@ class Survey:
         self._seen = key
         return None if self._complete else self._not_before - self.clock()
 
-    def forget(self) -> None:
-        """Say that nothing is known: another keeper may know, or nobody."""
+    def forget(self, why: str) -> None:
+        """Say that nothing is known, and why: another keeper may know, or nobody."""
         self._seen = None
         self.metrics.surveyed(None)
+        self.board.hide(why)
 
-    def _allowed(self, outcome: Outcome) -> bool:
+    def _hindrance(self, outcome: Outcome) -> str:
+        if outcome.daemonset is None:
+            return "there is no cache yet"
         namespace = outcome.settings.namespace
-        seen = self.served or self.telling.events.allowed(namespace)
-        return seen and self.rights(namespace).allow("list", "pods")
+        if not self.served and not self.telling.events.allowed(namespace):
+            return "nobody would see it"
+        if self.rights(namespace).allow("list", "pods"):
+            return ""
+        return f"the keeper may not list pods: grant get and list on pods in namespace {namespace}"
 
     def _look(self, found: Manifest) -> None:
         started = self.clock()
@@ -87,9 +95,12 @@ class Survey:
             matrix = read_images(self.cluster, found, self.now())
         except KipError as error:
             self.metrics.surveyed(None)
+            self.board.hide(f"the cache pods cannot be listed: {error}")
             log.warning("survey_failed", error=str(error))
         else:
             self.metrics.surveyed(matrix)
+            if self.served:
+                self.board.show(matrix)
             self.telling.surveyed(matrix)
             self._complete = matrix.complete
         self._made_at = self.clock()
@@ -126,7 +137,7 @@ class Measures:
         self.telling.stood_by()
         self.metrics.leads(leader=False)
         self.metrics.counted(None, complete=False)
-        self.survey.forget()
+        self.survey.forget("another keeper holds the lease; its page shows the images")
 
     def failed(self, error: KipError, seconds: float) -> None:
         """Tell of a reconcile that failed."""

@@ -30,6 +30,7 @@ from kip.keeper.reconcile import Reconciler
 from kip.keeper.refreshing import Refresher, ask_registries
 from kip.keeper.telling import Telling
 from kip.keeper.triggers import Triggers, Watches
+from kip.observe.board import Board
 from kip.observe.health import Health
 from kip.observe.http import serve
 from kip.observe.metrics import Metrics
@@ -86,15 +87,16 @@ def run(
     me = identity(environment)
     reconciler = Reconciler(cluster, _now, time.monotonic, refresher, pod_namespace, me)
     leadership = Leadership(cluster, me, reconciler.rights, _now, time.monotonic)
+    board = Board(time.monotonic, health.problems)
     telling = Telling(
         Events(cluster, reconciler.rights, time.monotonic, me),
-        lambda _notice: None,
+        board.note,
         lambda: _home(cluster, environment, pod_namespace),
         _now,
         time.monotonic,
     )
     served = bool(http_address)
-    survey = Survey(metrics, telling, cluster, reconciler.rights, _now, time.monotonic, served=served)
+    survey = Survey(metrics, board, telling, cluster, reconciler.rights, _now, time.monotonic, served=served)
     hearers = {EVENTS: lambda event: _count_pull(event, settings.in_force, metrics)}
     loop = Loop(
         settings=settings,
@@ -117,7 +119,7 @@ def run(
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
             signal.signal(number, _stop)
         if http_address:
-            serve(http_address, health, metrics)
+            serve(http_address, health, metrics, board)
         jobs.start()
         loop.run()
     except Stop as stop:

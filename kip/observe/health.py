@@ -54,3 +54,8 @@ class Health:
             *([Check("cache", self.cache_problem)] if self.cache_problem else []),
             *([Check("pull jobs", note=self.jobs_note)] if self.jobs_note else []),
         )
+
+    def problems(self) -> dict[str, str]:
+        """Return by name the problems of the checks that fail."""
+        checks = (*self.live(), *self.ready())
+        return {check.name: check.problem for check in checks if check.problem}

@@ -1,20 +1,27 @@
-"""Over HTTP: the probes /livez and /readyz, each check by name with its reason, and /metrics."""
+"""Over HTTP: the probes /livez and /readyz, each check with its reason, /metrics, and the status page.
 
+Nothing can be changed over it: other methods than GET and HEAD are refused.
+"""
+
+import logging
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import waitress
 
 from kip.errors import KipError
+from kip.observe.board import Board
 from kip.observe.health import Check, Health
 from kip.observe.metrics import CONTENT_TYPE, Metrics
+from kip.observe.page import Application, Page, Start
 
-Start = Callable[[str, list[tuple[str, str]]], Any]
+METHODS = ("GET", "HEAD")
 
 
-def serve(address: str, health: Health, metrics: Metrics) -> Any:
+def serve(address: str, health: Health, metrics: Metrics, board: Board) -> Any:
     """Listen on `address` (`host:port` or `:port`) in a thread of its own; return the server.
 
     Raises KipError when the address cannot be listened on.
@@ -26,9 +33,22 @@ def serve(address: str, health: Health, metrics: Metrics) -> Any:
             f"HTTP_ADDRESS={address}: cannot listen there: {error.strerror or error}",
             hint="Choose a free port, or leave HTTP_ADDRESS empty to serve nothing.",
         ) from error
-    server = waitress.create_server(application(health, metrics), sockets=[listening], threads=1, ident=None)
+    return serve_on(listening, application(health, metrics, board))
+
+
+def serve_on(listening: socket.socket, answer: Application) -> Any:
+    """Serve an application in a thread of its own; return the server."""
+    # A browser asks for several files at once, which is no news.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    server = waitress.create_server(answer, sockets=[listening], threads=1, ident=None)
     threading.Thread(target=server.run, name="http", daemon=True).start()
     return server
+
+
+def end(server: Any) -> None:
+    """End a server in its own thread, which may be polling just now."""
+    with suppress(OSError):  # so quickly that what woke it is closed already
+        server.trigger.pull_trigger(server.close)
 
 
 def _listen(address: str) -> socket.socket:
@@ -42,22 +62,39 @@ def _listen(address: str) -> socket.socket:
     return socket.create_server(("", int(port)))
 
 
-def application(health: Health, metrics: Metrics) -> Callable[[dict[str, Any], Start], Iterable[bytes]]:
-    """Return the WSGI application."""
-    probes = {"/livez": health.live, "/readyz": health.ready}
+def application(health: Health, metrics: Metrics, board: Board) -> Application:
+    """Return the WSGI application of a keeper."""
+    probes, page = {"/livez": health.live, "/readyz": health.ready}, Page(board)
 
     def answer(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        if (shown := page.answer(environ, start)) is not None:
+            return shown
         path, kind = environ["PATH_INFO"], "text/plain; charset=utf-8"
         if path == "/metrics":
             status, body, kind = "200 OK", metrics.text(), CONTENT_TYPE
         elif path in probes:
             status, body = _verdict(probes[path]())
         else:
-            status, body = "404 Not Found", b"there are /livez, /readyz and /metrics\n"
-        start(status, [("Content-Type", kind), ("Cache-Control", "no-store")])
+            status, body = "404 Not Found", b"there are /, /livez, /readyz and /metrics\n"
+        headers = [("Content-Type", kind), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
+        start(status, headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+    return reading_only(answer)
+
+
+def reading_only(answer: Application) -> Application:
+    """Return the application without any method that could change something."""
+
+    def guarded(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] in METHODS:
+            return answer(environ, start)
+        body = b"this is for reading: GET and HEAD\n"
+        headers = [("Allow", ", ".join(METHODS)), ("Content-Type", "text/plain; charset=utf-8")]
+        start("405 Method Not Allowed", [*headers, ("Content-Length", str(len(body)))])
         return [body]
 
-    return answer
+    return guarded
 
 
 def _verdict(checks: tuple[Check, ...]) -> tuple[str, bytes]:

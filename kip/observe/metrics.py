@@ -116,7 +116,7 @@ class Metrics:
 
     def surveyed(self, matrix: Matrix | None) -> None:
         """Say in which state each image is on how many nodes; None: nobody knows."""
-        counts = matrix.counts() if matrix and matrix.nodes else {}
+        counts = matrix.counts() if matrix else {}
         for (name, image), count in counts.items():
             for state in State:
                 self._of(table.CELLS, name, image, state.value).set(count[state])

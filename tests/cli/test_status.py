@@ -4,9 +4,12 @@ import json
 from contextlib import nullcontext
 
 import pytest
+from page_scenes import make_matrix
 from samples import manifest, stored
 
+from kip.cli.status_table import console, picture
 from kip.cluster.api import EVENTS, PODS, Listing
+from kip.core.status import with_podless
 from kip.errors import Forbidden
 
 VALUES = {"NAMESPACE": "images"}
@@ -126,6 +129,12 @@ def test_nodes_can_be_the_rows(shown):
         ["NODE", "CACHED", "PULLING", "WAITING", "FAILED", "ABSENT"],
     )
     assert cells_of(out, "node2") == ["node2", "0", "0", "0", "1", "0"]
+
+
+def test_a_node_without_a_pod_is_a_row_too(capsys):
+    matrix = with_podless(make_matrix(1, 2), ["node0000", "other"], "exceeded quota")
+    console().print(picture(matrix, by_node=True, wide=False))
+    assert cells_of(capsys.readouterr().out, "other") == ["other", "0", "0", "0", "0", "2"]
 
 
 def test_the_wide_form_names_what_a_node_lacks(shown):

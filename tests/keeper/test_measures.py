@@ -16,6 +16,7 @@ from kip.keeper.events import Events
 from kip.keeper.measures import Measures, Survey
 from kip.keeper.reconcile import Outcome, Reconciler
 from kip.keeper.telling import Telling
+from kip.observe.board import Board
 from kip.observe.metrics import Metrics
 
 WITHOUT_EVENTS = Rights()
@@ -45,11 +46,19 @@ class Scene:
         self.clock, self.metrics = Clock(), Recorded()
         self.cluster = FakeCluster(rights=rights)
         self.reconciler = Reconciler(self.cluster, lambda: NOW, self.clock, unasked(lambda: NOW))
+        self.board = Board(self.clock)
         allowed = rights if served else WITHOUT_EVENTS
         events = Events(self.cluster, lambda _: allowed, self.clock, "me")
-        telling = Telling(events, lambda _: None, lambda: None, lambda: NOW, self.clock)
+        telling = Telling(events, self.board.note, lambda: None, lambda: NOW, self.clock)
         survey = Survey(
-            self.metrics, telling, self.cluster, lambda _: rights, lambda: NOW, self.clock, served=served
+            self.metrics,
+            self.board,
+            telling,
+            self.cluster,
+            lambda _: rights,
+            lambda: NOW,
+            self.clock,
+            served=served,
         )
         self.measures = Measures(self.metrics, survey, telling, lambda: NOW, self.clock)
 
@@ -161,3 +170,46 @@ def test_a_survey_that_fails_does_not_fail_the_reconcile():
         ["survey_failed"],
         (None,),
     )
+
+
+def test_a_survey_is_shown_on_the_board():
+    assert surveyed().board.document()["matrix"]["cache"] == "images/kubernetes-image-puller"
+
+
+def unknown(scene: Scene) -> str:
+    document = scene.board.document()
+    assert document["matrix"] is None
+    return document["unknown"]
+
+
+def surveyed() -> Scene:
+    scene = settled()
+    scene.measures.done(scene.outcome(Progress(3, 3, 1, current=True)), None, 0.1)
+    return scene
+
+
+def test_the_board_of_a_standby_says_who_knows():
+    scene = surveyed()
+    scene.measures.stood_by()
+    assert "another keeper holds the lease" in unknown(scene)
+
+
+def test_the_board_says_which_right_is_missing():
+    scene = Scene(rights=Rights())
+    scene.measures.done(surveyed().outcome(Progress(3, 3, 1, current=True)), None, 0.1)
+    assert "grant get and list on pods in namespace images" in unknown(scene)
+
+
+def test_the_board_says_that_pods_cannot_be_listed():
+    scene = settled()
+    scene.cluster.failures["list pods"] = [Forbidden("no")]
+    with capture_logs():
+        scene.measures.done(scene.outcome(Progress(3, 3, 1, current=True)), None, 0.1)
+    assert unknown(scene) == "the cache pods cannot be listed: no"
+
+
+def test_the_board_says_that_there_is_no_cache():
+    scene = surveyed()
+    outcome = replace(scene.outcome(Progress(3, 3, 1, current=True)), daemonset=None)
+    scene.measures.done(outcome, None, 0.1)
+    assert unknown(scene) == "there is no cache yet"

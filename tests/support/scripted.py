@@ -17,6 +17,7 @@ from kip.keeper.loop import Loop
 from kip.keeper.measures import Measures, Survey
 from kip.keeper.reconcile import Reconciler
 from kip.keeper.telling import Telling
+from kip.observe.board import Board
 from kip.observe.health import Health
 from kip.observe.metrics import Metrics
 
@@ -82,7 +83,7 @@ def measures(cluster: FakeCluster, reconciler: Reconciler, now, clock: Clock) ->
     telling = Telling(
         Events(cluster, reconciler.rights, clock, "me"), lambda _: None, lambda: None, now, clock
     )
-    survey = Survey(metrics, telling, cluster, reconciler.rights, now, clock)
+    survey = Survey(metrics, Board(clock), telling, cluster, reconciler.rights, now, clock)
     return Measures(metrics, survey, telling, now, clock)
 
 

@@ -1,0 +1,16 @@
+"""The matrix in one sentence."""
+
+from kip.core.cell import State
+from kip.core.status import Matrix
+
+
+def verdict(matrix: Matrix) -> str:
+    """Say in a line whether all is there, or how much."""
+    place = f"DaemonSet {matrix.namespace}/{matrix.daemonset}"
+    images, wanted = len(matrix.counts()), matrix.progress.wanted
+    if matrix.complete:
+        return f"Complete: {images} images on {wanted} nodes ({place})."
+    if matrix.progress.state == "no matching nodes":
+        return f"No node matches: check NODE_SELECTOR, AFFINITY and TOLERATIONS ({place})."
+    cached = sum(cell.state is State.CACHED for cell in matrix.cells)
+    return f"Not complete: {cached} of {images * wanted} images on {wanted} nodes are there ({place})."

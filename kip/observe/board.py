@@ -1,0 +1,88 @@
+"""What is shown of a cache: written by the loop, read by the page. Values are published by one assignment."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kip import __version__
+from kip.core.notices import Notice
+from kip.core.page_document import page_document, shown
+from kip.core.status import Matrix
+
+NOTICES_KEPT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the last look at a cache has found: the page's document of it, or why nothing is known."""
+
+    matrix: dict[str, Any] | None = None
+    unknown: str = ""
+    at: float | None = None
+
+
+@dataclass(slots=True)
+class Board:
+    """The last look at a cache, and what happened lately. `clock` is monotonic seconds.
+
+    Of a matrix only its document is kept, a fortieth of its size. `problems` says by name what is wrong
+    besides; `keeps_history` is False where nobody notes what happens.
+    """
+
+    clock: Callable[[], float]
+    problems: Callable[[], Mapping[str, str]] = dict
+    keeps_history: bool = True
+    history: tuple[Notice, ...] = ()
+    _look: Look = Look(unknown="the cache was not looked at yet")
+    _encoded: tuple[dict[str, Any], bytes] | None = None
+
+    def show(self, matrix: Matrix) -> None:
+        """Show what a look has found."""
+        document, before = page_document(matrix), self._look.matrix
+        # What is the same stays the same object: to compare it when it is asked for costs nothing.
+        self._look = Look(before if document == before else document, at=self.clock())
+
+    def hide(self, why: str) -> None:
+        """Say that nothing is known of the images now, and why."""
+        self._look = Look(unknown=why, at=self.clock())
+
+    def note(self, notice: Notice) -> None:
+        """Add to the history, which keeps the last NOTICES_KEPT."""
+        self.history = (*self.history[1 - NOTICES_KEPT :], notice)
+
+    @property
+    def age(self) -> float | None:
+        """Return how many seconds ago the cache was looked at, None if it never was."""
+        looked = self._look.at
+        return None if looked is None else self.clock() - looked
+
+    def document(self) -> dict[str, Any]:
+        """Return all that the page shows, as plain values; the newest of the history comes first."""
+        look = self._look
+        told = [
+            {
+                "at": notice.at.isoformat(timespec="seconds"),
+                "reason": notice.reason,
+                "note": shown(notice.note),
+                "warning": notice.warning,
+            }
+            for notice in reversed(self.history)
+        ]
+        return {
+            "version": __version__,
+            "problems": {name: shown(problem) for name, problem in self.problems().items()},
+            "unknown": shown(look.unknown),
+            "history": told if self.keeps_history else None,
+            "matrix": look.matrix,
+        }
+
+    def encoded(self) -> bytes:
+        """Return the document as JSON; the same object as long as nothing has changed."""
+        document, before = self.document(), self._encoded
+        if before and document == before[0]:
+            return before[1]
+        # In ASCII: no text, however broken, fails to be encoded.
+        encoded = json.dumps(document, separators=(",", ":")).encode("ascii")
+        self._encoded = document, encoded
+        return encoded
