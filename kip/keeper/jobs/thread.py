@@ -38,7 +38,8 @@ class JobsThread:
         """End, within so many seconds if it can be; what is under way is gone on with by the next keeper."""
         self._stopped.set()
         self._changed.set()
-        self._thread.join(seconds)
+        if self._thread.is_alive():  # a signal may come before it was started
+            self._thread.join(seconds)
 
     def _run(self) -> None:
         while not self._stopped.is_set():
