@@ -219,7 +219,10 @@ class Controller:
                 pause = min(pause, self._tried(held, partial(self._looked, held, pods, nodes, looks)))
         self._turn += 1
         given = shares(budget, {uid: look.wish for uid, (_, look) in looks.items()}, self._turn)
-        for uid, (held, look) in looks.items():
+        # Who acts first has its pods a while longer until the next round: that too goes round.
+        names, first = [*looks], self._turn % max(len(looks), 1)
+        for uid in names[first:] + names[:first]:
+            held, look = looks[uid]
             if self.may_act():
                 pause = min(pause, self._tried(held, partial(self._act, held.worker, look, given[uid])))
         return min([pause, *(max(held.retry_at - now, 0.0) for held, _ in ready if held.retry_at > now)])
