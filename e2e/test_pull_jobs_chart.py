@@ -18,7 +18,7 @@ def values(cluster, namespace, tmp_path, monkeypatch):
     for key in ("CACHE", "CONFIG", "DATA"):
         monkeypatch.setenv(f"HELM_{key}_HOME", str(tmp_path / key))
     kubectl("delete", "crd", DEFINITION, "imagelistpulljobs.apps.kruise.io", "--ignore-not-found")
-    return {
+    yield {
         "image": {"repository": f"{registry()}/kip", "digest": digest()},
         "configMap": {
             "images": f"sleeper={registry()}/kip-sleep:dev",
@@ -26,6 +26,8 @@ def values(cluster, namespace, tmp_path, monkeypatch):
         },
         "pullJobs": {"enabled": True},
     }
+
+    helm("uninstall", "kip", "-n", namespace, "--ignore-not-found")
 
 
 def digest() -> str:
@@ -47,10 +49,9 @@ def test_the_chart_runs_jobs_and_its_uninstall_leaves_them(values, namespace):
     assert image in images_on(nodes()[0])
     helm("uninstall", "kip", "-n", namespace)
     assert jobs.get("job")["status"]["succeeded"] == 1
-    assert get("clusterroles", labels="app.kubernetes.io/instance=kip") == []
+    assert get("clusterrole", f"{namespace}-k8s-image-puller-pull-jobs") is None
     helm(*install, values=values)
     assert jobs.get("job")["status"]["succeeded"] == 1
-    helm("uninstall", "kip", "-n", namespace)
 
 
 def test_definitions_of_openkruise_are_left_as_they_are(values, namespace):
@@ -73,5 +74,4 @@ def test_definitions_of_openkruise_are_left_as_they_are(values, namespace):
         eventually(said, "that it stands aside", seconds=120)
         assert jobs.status("job") == {}
     finally:
-        helm("uninstall", "kip", "-n", namespace)
         kubectl("delete", "crd", DEFINITION, "imagelistpulljobs.apps.kruise.io", "--ignore-not-found")
