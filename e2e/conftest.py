@@ -95,3 +95,11 @@ def keeper(namespace, tmp_path):
         return make_keeper(namespace, rules, tmp_path, values)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def helm_home(tmp_path_factory):
+    """Folders of helm's own, so that the machine's stay as they are."""
+    home = tmp_path_factory.mktemp("helm")
+    for key in ("CACHE", "CONFIG", "DATA"):
+        os.environ[f"HELM_{key}_HOME"] = str(home / key.lower())

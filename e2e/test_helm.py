@@ -1,15 +1,11 @@
 """The Helm chart: the real helm, on the real cluster, under Pod Security `restricted`."""
 
 import json
-import os
-import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
+from helmcli import CHART, NAME, helm, native, refusal, run_helm
 from realcluster import (
-    KIP_RULES,
-    TOP,
     apply,
     command,
     eventually,
@@ -20,17 +16,10 @@ from realcluster import (
     registry,
 )
 
-CHART = TOP / "deploy/helm"
-NAME = "kubernetes-image-puller"
 PATIENCE = "4m"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def helm_home(tmp_path_factory):
-    """Folders of helm's own, so that the machine's stay as they are."""
-    home = tmp_path_factory.mktemp("helm")
-    for key in ("CACHE", "CONFIG", "DATA"):
-        os.environ[f"HELM_{key}_HOME"] = str(home / key.lower())
+pytestmark = pytest.mark.usefixtures("helm_home")
 
 
 @pytest.fixture(scope="session")
@@ -52,35 +41,6 @@ def image(cluster) -> dict[str, str]:
         f"docker://{registry()}/kip:dev",
     )
     return {"repository": f"{registry()}/kip", "digest": described.strip()}
-
-
-def run_helm(*arguments: str, values: dict | None = None) -> subprocess.CompletedProcess[str]:
-    """Run helm, with values as a file on its standard input."""
-    given = () if values is None else ("--values", "-")
-    text = yaml.safe_dump(values or {})
-    return subprocess.run(
-        ["helm", *arguments, *given], input=text, capture_output=True, text=True, check=False
-    )
-
-
-def helm(*arguments: str, values: dict | None = None) -> str:
-    """Run helm, which must do it, and return what it prints."""
-    ended = run_helm(*arguments, values=values)
-    assert ended.returncode == 0, f"helm {' '.join(arguments)}\n{ended.stdout}\n{ended.stderr}"
-    return ended.stdout
-
-
-def refusal(*arguments: str, values: dict) -> str:
-    """Return what helm says when it refuses."""
-    ended = run_helm(*arguments, values=values)
-    assert ended.returncode, ended.stdout
-    return ended.stderr
-
-
-def rendered(values: dict, *arguments: str) -> dict[tuple[str, str], dict]:
-    """Return the objects of the chart by kind and name."""
-    found = yaml.safe_load_all(helm("template", "release", str(CHART), *arguments, values=values))
-    return {(item["kind"], item["metadata"]["name"]): item for item in found if item}
 
 
 def install(namespace: str, values: dict, release: str = NAME, *arguments: str) -> str:
@@ -158,38 +118,6 @@ def upstream(images: dict[str, str]) -> dict:
         "tolerations": [],
         "nodeSelector": {},
         "containerSecurityContext": {},
-    }
-
-
-def native(images: dict[str, str]) -> dict:
-    """Values as YAML wherever upstream takes a text, and other names."""
-    return {
-        "fullnameOverride": "mine",
-        "configMap": {
-            "images": [{"name": name, "image": image} for name, image in images.items()],
-            "cachingIntervalHours": "30m",
-            "cachingMemoryLimit": 20971520,
-            "cachingCpuRequest": 0.01,
-            "daemonsetAnnotations": {"team": "images"},
-            "nodeSelector": {"kubernetes.io/os": "linux"},
-            "imagePullSecrets": [{"name": "not-there"}],
-            "insecureRegistries": [registry()],
-            "affinity": {
-                "nodeAffinity": {
-                    "requiredDuringSchedulingIgnoredDuringExecution": {
-                        "nodeSelectorTerms": [
-                            {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "Exists"}]}
-                        ]
-                    }
-                }
-            },
-            "tolerations": [{"operator": "Exists", "key": "none.example"}],
-            "maxSurge": 1,
-            "refresh": "never",
-            "platform": "kubernetes",
-            "imagePullPolicy": "IfNotPresent",
-        },
-        "rbac": {"readPullSecrets": True},
     }
 
 
@@ -285,6 +213,21 @@ def test_edits_upgrades_and_rollbacks_take_effect_without_a_restart(namespace, i
     assert keepers(namespace) == before
 
 
+def test_helm_waits_for_the_images_where_that_is_asked_for(namespace, image, images):
+    values = {"image": image, "configMap": {"images": list(images.values())[:2], "readyWhen": "complete"}}
+    install(namespace, values)
+    (found,) = get("daemonsets", namespace=namespace)
+    assert (found["status"]["numberReady"], len(cached(namespace))) == (len(nodes()), 2)
+
+
+def test_helm_waits_in_vain_for_an_image_that_is_not_there(namespace, image):
+    settings = {"images": [f"{registry()}/demo/not-there:1"], "readyWhen": "complete"}
+    patience = ("--wait", "--timeout", "20s")
+    install_it = ("install", NAME, str(CHART), "-n", namespace, *patience)
+    ended = run_helm(*install_it, values={"image": image, "configMap": settings})
+    assert (ended.returncode, "kubernetes-image-puller" in ended.stderr) == (1, True)
+
+
 def test_what_the_keeper_reads_at_its_start_restarts_it(namespace, image, images):
     values = {"image": image, "configMap": {"images": list(images.values())[:1]}}
     install(namespace, values)
@@ -349,117 +292,3 @@ def test_the_notes_count_the_nodes_for_the_quota(namespace, image):
     count = len(get("nodes"))
     assert f"for 2 images at 20Mi and .2 CPU: {2 * 20 * count}Mi and" in said
     assert f"on {count} nodes" in said
-
-
-def test_the_chart_is_lint_clean(cluster):
-    assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART))
-
-
-@pytest.mark.parametrize(
-    ("values", "named"),
-    [
-        ({"configMap": {"imagez": "a=b"}}, "imagez"),
-        ({"replica": 2}, "replica"),
-        ({"configMap": {"tolerations": [{"effects": "NoSchedule"}]}}, "effects"),
-        ({"affinity": {"nodeAfinity": {}}}, "nodeAfinity"),
-        ({"containerSecurityContext": {"runAsRot": True}}, "runAsRot"),
-        ({"metrics": {"serviceMonitor": {"enable": True}}}, "enable"),
-        ({"configMap": {"images": [{"name": "a", "img": "b"}]}}, "img"),
-        ({"replicas": "two"}, "/replicas"),
-        ({"configMap": {"cachingMemoryLimit": "20 MB"}}, "/configMap/cachingMemoryLimit"),
-        ({"configMap": {"cachingIntervalHours": "often"}}, "/configMap/cachingIntervalHours"),
-        ({"configMap": {"nodeSelector": {"gpu": True}}}, "/configMap/nodeSelector/gpu"),
-        ({"configMap": {"images": {"a": "b"}}}, "/configMap/images"),
-        ({"configMap": {"maxSurge": "0"}}, "/configMap/maxSurge"),
-        ({"configMap": {"platform": "rancher"}}, "/configMap/platform"),
-        ({"deploymentName": "Not_A_Name"}, "/deploymentName"),
-        ({"configMap": {"cachingMemoryRequest": "30Mi"}}, "configMap.cachingMemoryRequest"),
-        ({"http": {"address": ""}, "service": {"enabled": True}}, "http.address"),
-        ({"image": {"repository": ""}}, "image.repository"),
-    ],
-    ids=lambda item: item if isinstance(item, str) else "",
-)
-def test_a_misspelt_or_ill_typed_value_is_refused_by_name(cluster, values, named):
-    said = refusal("template", "release", str(CHART), values={"image": {"repository": "r/kip"}, **values})
-    assert named in said
-
-
-@pytest.mark.parametrize(
-    ("values", "said"),
-    [
-        ({"replicas": 0}, "replicas: 0 removes the cache"),
-        ({}, "configMap.images: this is kubernetes-image-puller's example"),
-        (
-            {"configMap": {"cachingMemoryLimit": "5Mi", "cachingMemoryRequest": "1Mi"}},
-            "cachingMemoryLimit: 5Mi",
-        ),
-        ({"configMap": {"namespace": "other"}}, "kubectl -n other delete daemonset,lease"),
-        ({"tolerations": [{"operator": "Exists"}]}, "set configMap.tolerations"),
-        ({"nodeSelector": {"a": "b"}}, "set configMap.nodeSelector"),
-        ({"podDisruptionBudget": {"enabled": True}}, "protects nothing"),
-        ({"image": {"repository": "r/kip", "tag": "next"}}, "image.tag: next moves"),
-        ({"configMap": {"imagePullSecrets": "a"}}, "rbac.readPullSecrets"),
-    ],
-    ids=lambda item: item if isinstance(item, str) else "",
-)
-def test_the_notes_warn(cluster, values, said):
-    given = {"image": {"repository": "r/kip"}, **values}
-    notes = helm("install", "release", str(CHART), "--dry-run=client", values=given)
-    assert any(said in line for line in notes.splitlines() if line.startswith("WARNING: "))
-
-
-def test_values_that_are_well_say_no_warning(cluster):
-    values = {"image": {"repository": "r/kip"}, "configMap": {"images": "a=b:1"}}
-    assert "WARNING" not in helm("install", "release", str(CHART), "--dry-run=client", values=values)
-
-
-def test_a_yaml_value_in_the_place_of_a_text_is_no_reason_for_helm_to_warn(cluster):
-    values = {"image": {"repository": "r/kip"}, "configMap": native({"a": "b"})["configMap"]}
-    ended = run_helm("template", "release", str(CHART), values=values)
-    assert ended.stderr == ""
-
-
-def test_the_roles_rights_are_those_of_the_plain_manifests(cluster):
-    role = rendered({"image": {"repository": "r/kip"}})["Role", "k8s-image-puller"]
-    events = {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]}
-    granted, plain = (
-        sorted((rule for rule in rules if rule != events), key=json.dumps)
-        for rules in (role["rules"], KIP_RULES)
-    )
-    assert granted == plain
-
-
-def test_pull_secrets_are_readable_by_name_only_where_that_is_asked_for(cluster):
-    values = {"image": {"repository": "r/kip"}, "configMap": {"imagePullSecrets": "a; b"}}
-    name = ("Role", "k8s-image-puller-pull-secrets")
-    assert name not in rendered(values)
-    (rule,) = rendered({**values, "rbac": {"readPullSecrets": True}})[name]["rules"]
-    assert (rule["resourceNames"], rule["verbs"]) == (["a", "b"], ["get"])
-
-
-def test_monitoring_objects_carry_the_labels_they_are_selected_by(cluster):
-    switched_on = {"enabled": True, "labels": {"release": "prometheus"}}
-    found = rendered(
-        {
-            "image": {"repository": "r/kip"},
-            "metrics": {"serviceMonitor": switched_on, "prometheusRule": switched_on},
-        }
-    )
-    assert found["ServiceMonitor", NAME]["metadata"]["labels"]["release"] == "prometheus"
-    assert found["PrometheusRule", NAME]["metadata"]["labels"]["release"] == "prometheus"
-    rules = yaml.safe_load((CHART / "rules/kip.yaml").read_text("utf-8"))
-    assert found["PrometheusRule", NAME]["spec"] == rules
-    service = found["Service", NAME]
-    selector = found["ServiceMonitor", NAME]["spec"]["selector"]["matchLabels"]
-    assert selector.items() <= service["metadata"]["labels"].items()
-
-
-def test_the_chart_works_as_part_of_another(cluster, tmp_path):
-    parent = tmp_path / "parent"
-    (parent / "charts").mkdir(parents=True)
-    (parent / "charts/kip").symlink_to(CHART)
-    chart = {"apiVersion": "v2", "name": "parent", "version": "0.1.0"}
-    dependency = {"name": "kip", "version": "0.1.0", "condition": "kip.enabled"}
-    Path(parent, "Chart.yaml").write_text(yaml.safe_dump({**chart, "dependencies": [dependency]}), "utf-8")
-    values = {"global": {"a": 1}, "kip": {"enabled": True, "image": {"repository": "r/kip"}}}
-    assert "kind: Deployment" in helm("template", "release", str(parent), values=values)

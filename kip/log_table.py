@@ -119,7 +119,7 @@ TABLE = (
     LogEvent(
         "telling_failed", "warning", "error exception", "Metrics or Events could not be brought up to date."
     ),
-    LogEvent("event_not_written", "warning", "verb error", "The API server did not take an Event."),
+    LogEvent("event_not_written", "warning", "error", "The API server did not take an Event."),
     LogEvent("pull_jobs_run", "info", "", "Pull jobs are run; nothing stands in the way any more."),
     LogEvent(
         "pull_jobs_not_run",

@@ -6,15 +6,17 @@ from typing import Any
 
 _USER = r"(?<![^\s/@:=;,'\"])[^\s/@:=;,'\"]{1,100}"
 
+_KEY = r"(?:(?:identity|registry|access|refresh)?_?token|auth|password|passwd|sig(?:nature)?|x-amz-signature)"
+
 _SECRETS = (
     # user:password@host, in an address as well as in a reference; not the tag before a digest. The lengths
     # are bounded, so that a long text of anything is read in time.
     re.compile(_USER + r":(?P<secret>[^\s/@'\"]{1,200})@(?!sha\d+[:+])(?=[\w\[])"),
     # The keys of a pull secret, of a YAML or JSON value, of a query.
-    re.compile(
-        r"(?i)\b(?:(?:identity|registry|access|refresh)?_?token|auth|password|passwd)\b"
-        r"[\"']?\s*[:=]\s*[\"']?(?P<secret>[^\s\"',;}&]+)"
-    ),
+    re.compile(rf"(?i)(?<![\w-]){_KEY}(?:\\*[\"']\s*:|\s*=)\s*\\*[\"']?(?P<secret>[^\s\"',;}}&\\]+)"),
+    re.compile(rf"(?im)^\s*{_KEY}:\s+[\"']?(?P<secret>[^\s\"',;}}&]+)"),
+    # A pull secret as it stands in its Secret: base64 of {"auths...
+    re.compile(r"(?P<secret>eyJhdXRocyI[\w+/=]+)"),
     re.compile(r"(?i)\b(?:basic|bearer)\s+(?P<secret>[a-z0-9+/=._~-]{6,})"),
 )
 

@@ -69,10 +69,10 @@ class Looker:
     def look(self) -> Look:
         """Read the settings first: what the cache shows later is then no older than they are."""
         found = self.cluster.get(DAEMONSETS, self.namespace, self.name)
-        settings, refused = self._settings(found)
+        settings, refused, left_out = self._settings(found)
         listed = settings.images if settings else None
         if found is None or found["metadata"].get("deletionTimestamp"):
-            return Look(None, listed=listed, refused=refused)
+            return Look(None, listed=listed, refused=refused, left_out=left_out)
         if settings and not_yet_taken(found, settings):
             found = self.cluster.get(DAEMONSETS, self.namespace, self.name) or found
         matching = self._matching_nodes()
@@ -85,23 +85,26 @@ class Looker:
             listed=listed,
             pending=not_yet_taken(found, settings) if settings else "",
             refused=refused,
+            left_out=left_out,
         )
 
-    def _settings(self, found: Manifest | None) -> tuple[Settings | None, str]:
-        """Return the newest settings as far as they may be read, and what is wrong with them."""
+    def _settings(self, found: Manifest | None) -> tuple[Settings | None, str, tuple[str, ...]]:
+        """Return the newest settings as far as they may be read, their fault, and what is left out of them."""
         try:
             values = self._values(found)
         except Forbidden:
-            return None, ""
+            return None, "", ()
         if not values.get("IMAGES", "").strip():
-            return None, ""
+            return None, "", ()
         try:
-            settings = read_settings(values, pod_namespace=self.namespace).settings
+            reading = read_settings(values, pod_namespace=self.namespace)
         except SettingsError as error:
-            return None, str(error).replace("\n", "; ")
+            return None, str(error).replace("\n", "; "), ()
         # Those of another cache say nothing about this one.
-        place = settings.namespace, settings.daemonset_name
-        return (settings if place == (self.namespace, self.name) else None), ""
+        settings = reading.settings
+        if (settings.namespace, settings.daemonset_name) != (self.namespace, self.name):
+            return None, "", ()
+        return settings, "", tuple(str(note) for note in reading.notes if note.refused)
 
     def _values(self, found: Manifest | None) -> Mapping[str, str]:
         """Return the keeper's settings: from its environment in its pod, from its Deployment elsewhere."""

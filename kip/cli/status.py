@@ -10,7 +10,7 @@ from kip.cli.options import cluster_options, output_option, place_from, place_op
 from kip.cli.output import document
 from kip.cli.page import show_page
 from kip.cli.status_table import console, picture
-from kip.cli.waiter import pace, pauses
+from kip.cli.waiter import PASSING, pace, pauses
 from kip.cluster.api import Cluster
 from kip.cluster.client import connect
 from kip.config import sources
@@ -77,18 +77,26 @@ def command(
 
 def _show_live(cluster: Cluster, place: CachePlace, *, by_node: bool, wide: bool) -> None:
     """Show the table again and again; Ctrl-C ends it, and leaves the last one to be printed as always."""
-    from rich.live import Live  # noqa: PLC0415 - only people pay for it
+    from rich.console import Group  # noqa: PLC0415 - only people pay for it
+    from rich.live import Live  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     configure(level="error", stream=sys.stderr)
     with (
         pauses(cluster, place.namespace, place.daemonset_name) as pause,
         Live(console=console(), auto_refresh=False, transient=True, vertical_overflow="crop") as live,
     ):
+        shown = Group()
         try:
             while True:
                 started = time.monotonic()
-                matrix = read_status(cluster, place.namespace, place.daemonset_name)
-                live.update(picture(matrix, by_node=by_node, wide=wide), refresh=True)
+                try:
+                    matrix = read_status(cluster, place.namespace, place.daemonset_name)
+                    shown = picture(matrix, by_node=by_node, wide=wide)
+                    live.update(shown, refresh=True)
+                except PASSING as error:
+                    old = Text(f"What is shown is old: {error}", style="yellow")
+                    live.update(Group(shown, old), refresh=True)
                 pause(*pace(time.monotonic() - started))
         except KeyboardInterrupt:
             return

@@ -57,15 +57,16 @@ def picture(matrix: Matrix, *, by_node: bool, wide: bool) -> "Group":
 
 
 def _images(matrix: Matrix, *, wide: bool) -> "Table":
-    named = len(matrix.nodes) <= NODE_COLUMNS and not wide
-    titles = [*matrix.nodes] if named else COUNTS
+    nodes = (*matrix.nodes, *matrix.podless)
+    named = len(nodes) <= NODE_COLUMNS and not wide
+    titles = [*nodes] if named else COUNTS
     table = _table("NAME", "IMAGE", *titles, *(["DIGESTS"] if wide else []))
     cells = {(cell.name, cell.node): cell for cell in matrix.cells}
     digests: dict[str, Counter[str]] = {}
     for cell in matrix.cells:
         digests.setdefault(cell.name, Counter())[_short(cell.digest)] += 1
     for (name, image), count in matrix.counts().items():
-        row = [_mark(cells[name, node]) for node in matrix.nodes] if named else _numbers(count)
+        row = [_mark(cells[name, node]) for node in nodes] if named else _numbers(count)
         table.add_row(_plain(name), _plain(image), *row, *([_digests(digests[name])] if wide else []))
     return table
 

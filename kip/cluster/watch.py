@@ -6,12 +6,15 @@ from random import Random
 
 import structlog
 
-from kip.cluster.api import Cluster, Selection, WatchEvent
+from kip.cluster.api import EVENTS, Cluster, Selection, WatchEvent
 from kip.cluster.backoff import backoff
 from kip.errors import ApiError, Fault, Gone, KipError
 
 WATCH_SECONDS = 300
 """How long one watch request lasts. The server would end it after 30 to 60 minutes."""
+
+QUIET_WATCH_SECONDS = 90
+"""Where no bookmarks come: shorter than the silence after which a connection counts as broken."""
 
 QUIET_SECONDS = 1.0
 """A watch that ends so soon, without a single event, is treated as a failure: never a hot loop."""
@@ -33,12 +36,16 @@ def follow(cluster: Cluster, selection: Selection, clock: Callable[[], float]) -
     yield None
     while True:
         started, version_before = clock(), version
-        for event in cluster.watch(selection, version, WATCH_SECONDS):
+        quiet = selection.resource is EVENTS
+        for event in cluster.watch(selection, version, QUIET_WATCH_SECONDS if quiet else WATCH_SECONDS):
             version = event.version or version
             if event.type != "BOOKMARK":
                 yield event
         if version == version_before and clock() - started < QUIET_SECONDS:
             raise Gone("the watch ended at once")
+        if quiet:
+            # Of Events the API server sends no bookmarks: an old version would soon be one that is gone.
+            version = next(cluster.pages(selection)).version
 
 
 def watch_for_ever(

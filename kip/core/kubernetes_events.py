@@ -46,9 +46,13 @@ class Pull:
     size: int | None
 
 
-def newest_refusal(events: Iterable[Manifest], uid: str) -> str:
-    """Return why the newest pod of the DaemonSet with this uid could not be made; "" when none is known."""
-    found = [event for event in events if event["involvedObject"].get("uid") == uid]
+def newest_refusal(events: Iterable[Manifest], uid: str, since: str = "") -> str:
+    """Return why the newest pod of the DaemonSet with this uid could not be made; "" when none is known.
+
+    What was refused before `since` (RFC 3339), when a pod was made, is over.
+    """
+    about = (event for event in events if event["involvedObject"].get("uid") == uid)
+    found = [event for event in about if time_of(event) >= since]
     if not found:
         return ""
     return str(max(found, key=time_of).get("message") or "").removeprefix("Error creating: ")

@@ -6,6 +6,23 @@ from datetime import datetime
 
 from kip.core.troubles import Trouble
 
+REASONS = {
+    "ImageFailed": "An image fails on some nodes: the kubelet's reason, which nodes, what to do.",
+    "ImageRecovered": "That is over.",
+    "NodeNotServed": "Nodes have no pod, or do not answer: why, which, what to do.",
+    "NodeServed": "That is over.",
+    "CacheChanged": "The cache was made or changed, and why: an edit, a refresh.",
+    "CacheRestored": "Somebody else had changed it, and it was brought back.",
+    "CacheComplete": "Every image is on every node again, and after how long.",
+    "SettingsRefused": "The newest settings cannot be used: key, value and remedy.",
+    "SettingsAccepted": "That is over.",
+    "EntryRefused": "One image is left out, and why; all others are cached.",
+    "ForeignDaemonSet": "The name of the cache is that of somebody else's DaemonSet, which is left alone.",
+    "ReconcileFailed": "The keeper cannot do its work: which right is missing, for example.",
+    "ReconcileSucceeded": "That is over.",
+}
+"""What each reason tells. docs/logs.md has this table."""
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:
@@ -26,31 +43,37 @@ class Condition:
     """Something that lasts, and is told when it begins, and when it is over.
 
     `key` makes it the same one at two looks. `over` is the reason that tells of its end, "" where nothing is
-    to be told then.
+    to be told then. `exact`: other words are another thing, and told at once.
     """
 
     key: tuple[str, ...]
     reason: str
     note: str
     over: str = ""
+    exact: bool = False
 
 
 def of_troubles(found: Iterable[Trouble]) -> tuple[Condition, ...]:
-    """Return the conditions that the troubles of a cache are."""
-    return tuple(
-        Condition(
-            trouble.key,
-            "ImageFailed" if trouble.failed else "NodeNotServed",
-            _sentence(trouble.line, trouble.remedy),
-            over="ImageRecovered" if trouble.failed else "NodeServed",
-        )
-        for trouble in found
+    """Return the conditions that the troubles of a cache are: one for each image, whatever it fails of."""
+    images: dict[str, list[Trouble]] = {}
+    others = []
+    for trouble in found:
+        if trouble.failed:
+            images.setdefault(trouble.images[0], []).append(trouble)
+        else:
+            others.append(Condition(trouble.key, "NodeNotServed", _told(trouble), over="NodeServed"))
+    failing = (
+        Condition(("image", name), "ImageFailed", " ".join(map(_told, same)), over="ImageRecovered")
+        for name, same in images.items()
     )
+    return (*failing, *others)
 
 
 def settings_refused(problem: str) -> Condition:
     """Return the condition that the newest settings cannot be used."""
-    return Condition(("settings",), "SettingsRefused", problem.replace("\n", "; "), over="SettingsAccepted")
+    return Condition(
+        ("settings",), "SettingsRefused", problem.replace("\n", "; "), "SettingsAccepted", exact=True
+    )
 
 
 def entry_refused(problem: str) -> Condition:
@@ -66,6 +89,10 @@ def foreign_daemonset(message: str, hint: str) -> Condition:
 def reconcile_failed(message: str, hint: str) -> Condition:
     """Return the condition that the keeper cannot do its work."""
     return Condition(("reconcile",), "ReconcileFailed", _sentence(message, hint), over="ReconcileSucceeded")
+
+
+def _told(trouble: Trouble) -> str:
+    return _sentence(trouble.line, trouble.remedy)
 
 
 def _sentence(what: str, remedy: str) -> str:

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -55,23 +55,25 @@ def is_unstarted(pod: Manifest, now: datetime) -> bool:
     return not ended and now - datetime.fromisoformat(status["startTime"]) > SET_UP_AFTER
 
 
-def cells_of(node: str, name: str, image: str, pod: Manifest, now: datetime | None) -> Iterable[Cell]:
-    """Return a cell for each container of the pod that holds this image: none, one, or several."""
-    containers = [item["name"] for item in pod["spec"]["containers"] if item["image"] == image]
-    if not containers:
-        return
+def cells_of(
+    node: str, wanted: Iterable[tuple[str, str]], pod: Manifest, now: datetime | None
+) -> Iterator[Cell]:
+    """Yield a cell for each container of the pod that holds one of the `wanted` (name, image)."""
+    holders: dict[str, list[str]] = {}
+    for item in pod["spec"]["containers"]:
+        holders.setdefault(item["image"], []).append(item["name"])
     status = pod.get("status") or {}
-    if trouble := _trouble_of_pod(status):
-        state, reason, message = trouble
-        yield Cell(node, name, image, state, reason, message)
-        return
-    statuses = status.get("containerStatuses") or ()
-    for found in statuses:
-        if found["name"] in containers:
-            yield _cell_of(node, name, image, found, is_next=found["name"] == _being_pulled(pod))
-    if not statuses:
-        reason, message = _silence(status, now)
-        yield Cell(node, name, image, State.WAITING, reason, message)
+    statuses = {found["name"]: found for found in status.get("containerStatuses") or ()}
+    trouble = _trouble_of_pod(status)
+    if not trouble and not statuses:
+        trouble = State.WAITING, *_silence(status, now)
+    pulled = _being_pulled(pod) if statuses else ""
+    for name, image in wanted:
+        for holder in holders.get(image, ()):
+            if trouble:
+                yield Cell(node, name, image, *trouble)
+            elif holder in statuses:
+                yield _cell_of(node, name, image, statuses[holder], is_next=holder == pulled)
 
 
 def _trouble_of_pod(status: Manifest) -> tuple[State, str, str] | None:
@@ -133,9 +135,8 @@ def _cell_of(node: str, name: str, image: str, found: Manifest, *, is_next: bool
     if reason not in STARTING:
         attempts = found.get("restartCount", 0) + 1 if _has_started(found) else 0
         again = _next_start(found)
-        return Cell(
-            node, name, image, State.FAILED, reason, message, digest, attempts=attempts, next_try=again
-        )
+        words = sys.intern(reason), sys.intern(message)
+        return Cell(node, name, image, State.FAILED, *words, digest, attempts=attempts, next_try=again)
     return Cell(node, name, image, State.PULLING if is_next else State.WAITING)
 
 

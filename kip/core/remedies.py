@@ -21,9 +21,10 @@ class Remedy:
 
     def fits(self, reason: str, message: str) -> bool:
         """Whether this is the remedy for such a fault."""
-        found = re.search(self.message, message, re.IGNORECASE | re.DOTALL)
-        return bool(found and re.fullmatch(self.reason, reason))
+        return bool(re.fullmatch(self.reason, reason) and re.search(self.message, message, re.IGNORECASE))
 
+
+_NAMES = re.compile(r'"[^"]*"|\S*/\S*')
 
 PULLS = "ErrImagePull|ImagePullBackOff|RegistryUnavailable"
 STARTS = "CreateContainer(?:Config)?Error|RunContainerError|StartError|ContainerCannotRun|CrashLoopBackOff"
@@ -74,5 +75,9 @@ REMEDIES = (
 
 
 def remedy_for(reason: str, message: str) -> Remedy | None:
-    """Return the remedy for a fault, None where none is known."""
-    return next((row for row in REMEDIES if row.fits(reason, message)), None)
+    """Return the remedy for a fault, None where none is known.
+
+    What the message quotes, and addresses in it, are the user's own names: `app:1.503` is no answer 503.
+    """
+    words = _NAMES.sub(" ", message)
+    return next((row for row in REMEDIES if row.fits(reason, words)), None)

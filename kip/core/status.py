@@ -1,7 +1,7 @@
 """Which image is on which node: the matrix, from the cache pods as the kubelets report them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ RANK = [State.CACHED, State.PULLING, State.FAILED, State.WAITING, State.ABSENT]
 """While an update rolls a node has two pods: the better word counts, as either pod pins the image."""
 
 
-Seen = dict[str, list[Cell]]
+Seen = dict[str, Cell]
 """What the pods of one node say of each entry of the list, by its name."""
 
 
@@ -28,7 +28,8 @@ class Matrix:
     `nodes` are those that have a cache pod, sorted; `podless` those that are known to lack one. `refused`
     says in the DaemonSet controller's words why it can make no pod, as far as that is known. `unstarted` has
     node and uid of each pod that its kubelet took up and could not start by now; only Events tell why.
-    `images` are name and reference of the entries, in the order of the list, also while no node has a pod.
+    `images` are name and reference of the entries, in the order of the list, also while no node has a pod;
+    `newest_pod` is when the last pod was made (RFC 3339).
     """
 
     namespace: str
@@ -41,6 +42,7 @@ class Matrix:
     refused: str = ""
     unstarted: tuple[tuple[str, str], ...] = ()
     images: tuple[tuple[str, str], ...] = ()
+    newest_pod: str = ""
 
     @property
     def without_pod(self) -> int:
@@ -76,10 +78,12 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
     by_node: dict[str, Seen] = {}
     lost: dict[str, Seen] = {}
     unstarted: list[tuple[str, str]] = []
+    newest = ""
     for pod in pods:
         # Pods are big: of thousands only their cells are kept.
         if not _is_of(pod, metadata["uid"]):
             continue
+        newest = max(newest, pod["metadata"].get("creationTimestamp") or "")
         if is_on_lost_node(pod):
             _see(lost, pod, wanted, now)
         if not pod["metadata"].get("deletionTimestamp"):
@@ -89,7 +93,9 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
     by_node = lost | by_node
     nodes = tuple(sorted(by_node))
     cells = (
-        _cell(node, name, image, by_node[node].get(name, ())) for name, image in wanted for node in nodes
+        by_node[node].get(name) or Cell(node, name, image, State.ABSENT)
+        for name, image in wanted
+        for node in nodes
     )
     return Matrix(
         namespace=metadata["namespace"],
@@ -100,6 +106,7 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
         cells=tuple(_uncertain(cell) if cell.node in lost else cell for cell in cells),
         unstarted=tuple(unstarted),
         images=tuple(wanted),
+        newest_pod=newest,
     )
 
 
@@ -164,22 +171,21 @@ def _see(
 ) -> None:
     node = node_of(pod)
     seen = by_node.setdefault(node, {})
-    for name, image in wanted:
-        seen.setdefault(name, []).extend(cells_of(node, name, image, pod, now))
+    for cell in cells_of(node, wanted, pod, now):
+        before = seen.get(cell.name)
+        seen[cell.name] = _merged(before, cell) if before else cell
 
 
-def _cell(node: str, name: str, image: str, cells: Sequence[Cell]) -> Cell:
-    absent = Cell(node, name, image, State.ABSENT)
-    best = min(cells, key=lambda cell: RANK.index(cell.state), default=absent)
-    if best.state is State.WAITING and not best.reason:
-        # The pod before this one may know why it will not start either: a node with a full disk refuses each.
-        told = next((cell for cell in cells if cell.reason), best)
-        return replace(best, reason=told.reason, message=told.message)
-    if best.state is State.CACHED:
-        # Held by the pod before; the newest fails.
-        failed = next((cell for cell in cells if cell.state is State.FAILED), best)
-        return replace(best, reason=failed.reason, message=failed.message, attempts=failed.attempts)
-    return best
+def _merged(first: Cell, second: Cell) -> Cell:
+    """Return what two pods of one node tell of an image."""
+    best, other = sorted((first, second), key=lambda cell: RANK.index(cell.state))
+    # The pod before a new one may know why that will not start either: a node with a full disk refuses each.
+    waits = best.state is State.WAITING and not best.reason
+    # Held by the pod before, while the newest fails.
+    held = best.state is State.CACHED and other.state is State.FAILED
+    if not waits and not held:
+        return best
+    return replace(best, reason=other.reason, message=other.message, attempts=other.attempts)
 
 
 def _uncertain(cell: Cell) -> Cell:

@@ -7,12 +7,18 @@ from kip.core.cell import FAILED_CREATE, Cell, State
 from kip.core.remedies import remedy_for
 from kip.core.status import Matrix
 
-SAME = {"ImagePullBackOff": "ErrImagePull"}
+STARTS = ("RunContainerError", "StartError", "ContainerCannotRun", "CrashLoopBackOff", "OOMKilled", "Error")
+SAME = {
+    "ImagePullBackOff": "ErrImagePull",
+    "RegistryUnavailable": "ErrImagePull",
+    **dict.fromkeys(STARTS, "StartError"),
+}
 """The kubelet's words for the same trouble, by turns."""
 
 FAILED = (State.FAILED, State.CACHED)
 """An image that is held by the pod before can fail as well: the newest does not come up."""
 
+VAGUE = ("ImagePullBackOff", "CrashLoopBackOff")
 SOME_NODES = 5
 SOME_IMAGES = 3
 
@@ -89,7 +95,7 @@ def troubles_in(cells: Iterable[Cell]) -> tuple[Trouble, ...]:
 
 def _trouble(cells: list[Cell]) -> Trouble:
     # The word that tells most: "Back-off pulling image" may not say why.
-    first = max(cells, key=lambda cell: (cell.reason not in SAME, len(cell.message)))
+    first = max(cells, key=lambda cell: (cell.reason not in VAGUE, len(cell.message)))
     remedy = remedy_for(first.reason, first.message)
     nodes = tuple(dict.fromkeys(cell.node for cell in cells))
     return Trouble(

@@ -51,8 +51,8 @@ class Look:
 
     `matrix` is None while there is no cache. `nodes` are those that it has to be on, where the caller named
     some by a selector. `listed` is what the settings ask for, None where they cannot be read; `pending` says
-    in words what of them the cache does not show yet, `refused` that they cannot be used. `held` is the
-    cache's own list.
+    in words what of them the cache does not show yet, `refused` that they cannot be used, `left_out` which
+    entries of the list cannot. `held` is the cache's own list.
     """
 
     matrix: Matrix | None
@@ -61,6 +61,7 @@ class Look:
     listed: tuple[CacheImage, ...] | None = None
     pending: str = ""
     refused: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +100,19 @@ def judge(goal: Goal, look: Look) -> Verdict:
         return _with(verdict, Result.REACHED if goal.allow_none else Result.OPEN, why)
     needed = math.ceil(round(nodes * goal.percent / 100, 6))
     if all(_on(entry, cells) >= needed for entry in asked):
-        return _with(verdict, Result.REACHED, "")
+        return _reached(goal, look, verdict)
     if goal.fail_fast and (hopeless := [entry for entry in asked if _lost(entry, cells) > nodes - needed]):
         names = ", ".join(entry.name for entry in hopeless)
         return _with(verdict, Result.FAILED, f"a retry does not cure {names}")
     return _with(verdict, Result.OPEN, "")
+
+
+def _reached(goal: Goal, look: Look, verdict: Verdict) -> Verdict:
+    """Return the end, where all that the cache holds is there: somebody may wait for what is left out."""
+    if goal.images or not look.left_out:
+        return _with(verdict, Result.REACHED, "")
+    result = Result.FAILED if goal.fail_fast else Result.OPEN
+    return _with(verdict, result, f"left out: {'; '.join(look.left_out)}")
 
 
 def is_lasting(cell: Cell) -> bool:

@@ -102,7 +102,7 @@ class Survey:
             if self.served:
                 self.board.show(matrix)
             self.telling.surveyed(matrix)
-            self._complete = matrix.complete
+            self._complete = matrix.complete and not self.telling.unsettled
         self._made_at = self.clock()
         self._not_before = self._made_at + max(PAUSE_SECONDS, pause_after(self._made_at - started))
 

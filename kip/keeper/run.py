@@ -95,6 +95,7 @@ def run(
         _now,
         time.monotonic,
     )
+    telling.events.start()
     served = bool(http_address)
     survey = Survey(metrics, board, telling, cluster, reconciler.rights, _now, time.monotonic, served=served)
     hearers = {EVENTS: lambda event: _count_pull(event, settings.in_force, metrics)}
@@ -146,11 +147,13 @@ def _jobs(
     def noted(note: str) -> None:
         health.jobs_note = note
 
+    events = Events(cluster, lambda _namespace: TO_TELL, time.monotonic, me)
+    events.start()
     return Controller(
         cluster=cluster,
         settings=lambda: settings.in_force,
         may_act=lambda: leadership.in_time,
-        events=JobEvents(Events(cluster, lambda _namespace: TO_TELL, time.monotonic, me), _now),
+        events=JobEvents(events, _now),
         metrics=metrics,
         seen=lambda _jobs: None,
         noted=noted,
@@ -213,7 +216,7 @@ def _home(cluster: Cluster, environment: Mapping[str, str], namespace: str) -> M
 
 def _count_pull(event: Manifest, settings: Settings | None, metrics: Metrics) -> None:
     pull = read_pull(event, settings.daemonset_name) if settings else None
-    if pull:
+    if settings and pull and pull.container in {entry.name for entry in settings.images}:
         metrics.pulled(pull.container, pull.seconds, pull.size)
 
 

@@ -39,9 +39,16 @@ PASSING = (Unreachable, ServerError, TooManyRequests, Conflict)
 REMIND_SECONDS = 1800.0
 """What lasts is told again so often: Events are kept for an hour."""
 
+NEWS_SECONDS = 300.0
+"""So soon where its words have changed: the first look may have seen one node of many."""
+
 STEADY_SECONDS = 4.0
 """A trouble of the cache is over when it was not seen for so long: a container that crashes again and again
 runs for a moment each time."""
+
+
+OF_SETTINGS = ("settings", "entries")
+"""Of these a standby knows as well."""
 
 
 @dataclass(slots=True)
@@ -49,6 +56,7 @@ class Told:
     """A condition that was told. Times are monotonic seconds; `gone_at` is None while it lasts."""
 
     condition: Condition
+    notice: Notice
     told_at: float
     event: str
     count: int = 1
@@ -69,6 +77,12 @@ class Telling:
     clock: Callable[[], float]
     _told: dict[tuple[str, ...], Told] = field(default_factory=dict)
     _filling_since: float | None = None
+    _first: bool = True
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether something may be over: another look will tell."""
+        return any(told.gone_at is not None for told in self._told.values())
 
     def settings_read(self, settings: LiveSettings) -> None:
         """Tell whether the newest settings can be used, and which entries are left out."""
@@ -86,9 +100,9 @@ class Telling:
             self._are("reconcile", [reconcile_failed(str(error), error.hint)])
 
     def stood_by(self) -> None:
-        """Forget what was told: another keeper knows, and tells."""
-        self._told.clear()
-        self._filling_since = None
+        """Forget what was told of the cache: another keeper knows, and tells."""
+        self._told = {key: told for key, told in self._told.items() if key[0] in OF_SETTINGS}
+        self._filling_since, self._first = None, True
 
     def done(self, outcome: Outcome) -> None:
         """Tell of a reconcile that went well."""
@@ -100,17 +114,19 @@ class Telling:
             if step.action in WRITES:
                 what = "; ".join(step.reasons) or step.action.value
                 self._tell("CacheRestored" if outcome.repaired else "CacheChanged", what)
+                self._filling_since = self.clock()
         self._tell_completion(outcome)
 
     def surveyed(self, matrix: Matrix | None) -> None:
         """Tell what keeps images from their nodes; None: nobody knows, and what was told still holds."""
         if matrix is not None:
-            steady = 0.0 if matrix.complete else STEADY_SECONDS
-            self._are("cache", of_troubles(troubles(matrix)), steady=steady)
+            self._are("cache", of_troubles(troubles(matrix)), steady=STEADY_SECONDS)
 
     def _tell_completion(self, outcome: Outcome) -> None:
+        # Nodes come and go: only what was changed, or found incomplete at the start, becomes complete.
+        first, self._first = self._first, False
         if outcome.lacking:
-            self._filling_since = self._filling_since or self.clock()
+            self._filling_since = self.clock() if first else self._filling_since
         elif self._filling_since is not None and outcome.progress:
             seconds = self.clock() - self._filling_since
             images, nodes = len(outcome.settings.images) - len(outcome.left_out), outcome.progress.wanted
@@ -121,14 +137,11 @@ class Telling:
         """Compare the conditions of one source with those that were told."""
         now, current = self.clock(), {(source, *condition.key): condition for condition in found}
         for key, condition in current.items():
-            if (told := self._told.get(key)) is None:
-                self._told[key] = Told(
-                    condition, now, self._tell(condition.reason, condition.note, warning=True)
-                )
+            told = self._told.get(key)
+            if told is None or (condition.exact and condition != told.condition):
+                self._told[key] = self._begin(condition, now)
             else:
-                told.gone_at = None
-                if now - told.told_at >= REMIND_SECONDS:
-                    self._remind(told, condition, now)
+                self._goes_on(told, condition, now)
         for key in [key for key in self._told if key[0] == source and key not in current]:
             told = self._told[key]
             told.gone_at = now if told.gone_at is None else told.gone_at
@@ -137,20 +150,27 @@ class Telling:
                 if told.condition.over:
                     self._tell(told.condition.over, f"over: {told.condition.note}")
 
-    def _remind(self, told: Told, condition: Condition, now: float) -> None:
-        """Tell what lasts again: by its Event's series, or, where its words have changed, anew."""
-        told.told_at, told.count = now, told.count + 1
-        if (
-            told.event
-            and condition == told.condition
-            and self.events.write_again(told.event, told.count, self.now())
-        ):
-            return
-        told.condition, told.count = condition, 1
-        told.event = self._tell(condition.reason, condition.note, warning=True)
+    def _begin(self, condition: Condition, now: float) -> Told:
+        notice = Notice(self.now(), condition.reason, redacted(condition.note), warning=True)
+        return Told(condition, notice, now, self._send(notice))
 
-    def _tell(self, reason: str, note: str, *, warning: bool = False) -> str:
-        notice = Notice(self.now(), reason, redacted(note), warning)
+    def _goes_on(self, told: Told, condition: Condition, now: float) -> None:
+        """Tell what lasts again: by its Event's series, or, where its words have changed, anew."""
+        told.gone_at = None
+        age = now - told.told_at
+        if condition != told.condition and age >= NEWS_SECONDS:
+            again = self._begin(condition, now)
+            told.condition, told.notice, told.told_at = again.condition, again.notice, now
+            told.event, told.count = again.event, 1
+        elif not told.event or self.events.lost(told.event):
+            told.event = self.events.write(told.notice)
+        elif age >= REMIND_SECONDS and self.events.write_again(told.event, told.count + 1, self.now()):
+            told.told_at, told.count = now, told.count + 1
+
+    def _tell(self, reason: str, note: str) -> None:
+        self._send(Notice(self.now(), reason, redacted(note)))
+
+    def _send(self, notice: Notice) -> str:
         self.noted(notice)
         if self.events.about is None:
             self.events.about = self.home()

@@ -64,6 +64,19 @@ def test_it_is_open_while_it_is_not_certain(found):
     assert judge(Goal(), found).result is Result.OPEN
 
 
+@pytest.mark.parametrize(
+    ("goal", "result"),
+    [
+        (Goal(), Result.OPEN),
+        (Goal(fail_fast=True), Result.FAILED),
+        (Goal(("ide",)), Result.REACHED),
+    ],
+    ids=["all", "fail fast", "others"],
+)
+def test_an_entry_that_is_left_out_is_not_there(goal, result):
+    assert judge(goal, look(left_out=("IMAGES[3]: is no image",))).result is result
+
+
 def test_no_node_is_enough_only_for_who_asks_for_it():
     assert judge(Goal(allow_none=True), look((), ())).result is Result.REACHED
 

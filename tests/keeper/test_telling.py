@@ -1,21 +1,28 @@
 """What is told to people, how often, and in which form."""
 
+import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from fakes import EVERYTHING, Clock, FakeCluster
 from samples import COMPLETE, manifest, settings, stored
 from structlog.testing import capture_logs
 
+from kip.core import notices as notices_module
 from kip.core.cell import Cell, State
+from kip.core.notices import REASONS
 from kip.core.progress import Progress, read_progress
 from kip.core.rights import Rights
 from kip.core.status import Matrix
 from kip.core.steps import Action, Plan, Step, Target
 from kip.errors import Forbidden, OwnershipError, Problem, ServerError, SettingsError
-from kip.keeper.events import BURST, REFILL_SECONDS, Events
+from kip.keeper import telling as telling_module
+from kip.keeper.events import BURST, REFILL_SECONDS, RESERVE, Events
+from kip.keeper.live_settings import LiveSettings
 from kip.keeper.reconcile import Outcome
-from kip.keeper.telling import REMIND_SECONDS, STEADY_SECONDS, Telling
+from kip.keeper.telling import NEWS_SECONDS, REMIND_SECONDS, STEADY_SECONDS, Telling
 
 EPOCH = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 CACHE = stored(manifest()) | {"kind": "DaemonSet", "status": COMPLETE}
@@ -35,6 +42,7 @@ class Scene:
 
     @property
     def events(self) -> list[dict]:
+        self.telling.events.send_waiting()
         return [found for (kind, *_), found in self.cluster.objects.items() if kind == "Event"]
 
     @property
@@ -99,6 +107,7 @@ def test_what_lasts_is_told_once():
     scene = settled()
     for _ in range(9):
         scene.survey(CACHED, FAILED, after=60)
+        assert scene.events
     assert scene.reasons == ["ImageFailed"]
 
 
@@ -106,6 +115,7 @@ def test_what_lasts_long_is_one_event_whose_series_counts():
     scene = settled()
     for _ in range(3):
         scene.survey(CACHED, FAILED, after=REMIND_SECONDS)
+        scene.telling.events.send_waiting()
     (event,) = scene.events
     assert event["series"] == {"count": 3, "lastObservedTime": "2026-11-21T09:30:00.000000Z"}
 
@@ -113,18 +123,11 @@ def test_what_lasts_long_is_one_event_whose_series_counts():
 def test_what_has_changed_meanwhile_is_told_anew():
     scene = settled()
     scene.survey(CACHED, FAILED)
-    scene.survey(CACHED, FAILED, after=REMIND_SECONDS, message="unauthorized")
+    scene.survey(CACHED, FAILED, after=NEWS_SECONDS, message="unauthorized")
     assert [event["note"].split(". ")[0] for event in scene.events] == [
         "ide on n1: ErrImagePull: not found",
         "ide on n1: ErrImagePull: unauthorized",
     ]
-
-
-def test_the_end_is_told_at_once_when_the_cache_is_complete():
-    scene = settled()
-    scene.survey(CACHED, FAILED)
-    scene.survey(CACHED, CACHED, after=1)
-    assert scene.reasons == ["ImageFailed", "ImageRecovered"]
 
 
 def test_a_trouble_that_is_away_for_a_moment_is_not_over():
@@ -223,6 +226,27 @@ def test_without_the_right_there_are_no_events_but_notices():
     assert (scene.events, scene.reasons) == ([], ["ImageFailed"])
 
 
+def test_a_standby_tells_once_what_it_knows_of_the_settings():
+    scene = Scene()
+    settings = LiveSettings(FakeCluster(), {"IMAGES": "a=registry.example/a:1;b=no image"}, "images")
+    with capture_logs():
+        settings.refresh()
+    for _ in range(9):
+        scene.telling.settings_read(settings)
+        scene.telling.stood_by()
+    assert scene.reasons == ["EntryRefused"]
+
+
+def test_reasons_that_a_crash_has_by_turns_are_one_trouble():
+    scene = settled()
+    for reason in ("RunContainerError", "StartError", "CrashLoopBackOff", "RunContainerError"):
+        cell = Cell("n0", "ide", "ide:1", FAILED, reason, "no memory")
+        scene.clock.seconds += 10
+        progress = Progress(1, 1, 0, current=True)
+        scene.telling.surveyed(Matrix("images", "cache", 1, progress, ("n0",), (cell,)))
+    assert scene.reasons == ["ImageFailed"]
+
+
 def test_a_standby_forgets_what_was_told():
     scene = settled()
     scene.survey(CACHED, FAILED)
@@ -237,17 +261,63 @@ def test_a_refused_event_is_said_once_in_the_log_and_stops_nothing():
     with capture_logs() as lines:
         scene.survey(FAILED)
         scene.telling.failed(BAD)
-        scene.telling.done(outcome())
+        assert scene.events == []
     assert [line["event"] for line in lines] == ["event_not_written"]
 
 
 def test_events_come_no_faster_than_their_budget():
     scene = settled()
-    scene.telling.done(outcome(left_out=tuple(f"image {number}" for number in range(2 * BURST))))
+    scene.telling.done(outcome(left_out=tuple(f"image {number}" for number in range(60))))
     first = len(scene.events)
     scene.clock.seconds += 3 * REFILL_SECONDS
-    scene.telling.done(outcome(left_out=tuple(f"other {number}" for number in range(9))))
-    assert (first, len(scene.events), len(scene.notices)) == (BURST, BURST + 3, 2 * BURST + 9)
+    scene.telling.done(outcome(left_out=tuple(f"image {number}" for number in range(60))))
+    assert (first, len(scene.events), len(scene.notices)) == (BURST, BURST + 3, 60)
+
+
+def test_news_leave_a_reserve_for_warnings():
+    scene = settled()
+    for _ in range(60):
+        scene.telling.done(outcome(change()))
+    scene.survey(FAILED)
+    reasons = Counter(event["reason"] for event in scene.events)
+    assert (reasons["CacheChanged"], reasons["ImageFailed"]) == (BURST - RESERVE, 1)
+
+
+def test_an_event_that_the_api_server_did_not_take_is_sent_again():
+    scene = settled()
+    scene.cluster.failures["create events"] = [ServerError("down")]
+    with capture_logs():
+        scene.survey(FAILED)
+        before = scene.events
+        scene.survey(FAILED, after=5)
+    assert (before, [event["reason"] for event in scene.events]) == ([], ["ImageFailed"])
+
+
+def test_nothing_is_sent_by_the_loop_itself():
+    scene = settled()
+    scene.survey(FAILED)
+    assert "create events" not in scene.cluster.calls
+
+
+def test_other_bad_settings_are_told_at_once():
+    scene = settled()
+    scene.telling.failed(BAD)
+    scene.telling.failed(SettingsError((Problem("REFRESH", "x", "is no word", "Write auto"),)))
+    assert scene.reasons == ["SettingsRefused", "SettingsRefused"]
+
+
+def test_a_node_that_comes_makes_no_news_of_the_caches_completion():
+    scene = settled()
+    scene.telling.done(outcome(status=COMPLETE | {"numberReady": 2}))
+    scene.telling.done(outcome())
+    assert scene.reasons == []
+
+
+def test_a_cache_that_is_found_incomplete_becomes_complete():
+    scene = Scene()
+    scene.telling.done(outcome(status=COMPLETE | {"numberReady": 2}))
+    scene.telling.done(outcome())
+    assert scene.reasons == ["CacheComplete"]
 
 
 def test_a_note_is_never_too_long_for_the_api_server():
@@ -255,3 +325,12 @@ def test_a_note_is_never_too_long_for_the_api_server():
     scene.survey(FAILED, message="ü" * 2000)
     (event,) = scene.events
     assert (len(event["note"].encode()) <= 1024, event["note"].endswith("...")) == (True, True)
+
+
+def test_every_reason_is_described():
+    source = Path(telling_module.__file__).read_text("utf-8") + Path(notices_module.__file__).read_text(
+        "utf-8"
+    )
+    described = set(REASONS)
+    told = set(re.findall(r'"((?:Image|Node|Cache|Settings|Entry|Foreign|Reconcile)[A-Z][a-zA-Z]+)"', source))
+    assert told == described

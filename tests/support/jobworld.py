@@ -213,6 +213,7 @@ class Keeper:
         """Go round, a second at a time; note the most nodes that pulled at once, of each job and in all."""
         for _ in range(count):
             self.controller.round()
+            self.controller.events.events.send_waiting()
             self._measure()
             self.cluster.world.tick()
             if until():

@@ -1,0 +1,120 @@
+"""What the chart renders and refuses, by the real helm; nothing is installed."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from helmcli import CHART, NAME, helm, native, refusal, rendered, run_helm
+from realcluster import KIP_RULES
+
+pytestmark = pytest.mark.usefixtures("cluster", "helm_home")
+
+
+def test_the_chart_is_lint_clean(cluster):
+    assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART))
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"configMap": {"imagez": "a=b"}}, "imagez"),
+        ({"replica": 2}, "replica"),
+        ({"configMap": {"tolerations": [{"effects": "NoSchedule"}]}}, "effects"),
+        ({"affinity": {"nodeAfinity": {}}}, "nodeAfinity"),
+        ({"containerSecurityContext": {"runAsRot": True}}, "runAsRot"),
+        ({"metrics": {"serviceMonitor": {"enable": True}}}, "enable"),
+        ({"configMap": {"images": [{"name": "a", "img": "b"}]}}, "img"),
+        ({"replicas": "two"}, "/replicas"),
+        ({"configMap": {"cachingMemoryLimit": "20 MB"}}, "/configMap/cachingMemoryLimit"),
+        ({"configMap": {"cachingIntervalHours": "often"}}, "/configMap/cachingIntervalHours"),
+        ({"configMap": {"nodeSelector": {"gpu": True}}}, "/configMap/nodeSelector/gpu"),
+        ({"configMap": {"images": {"a": "b"}}}, "/configMap/images"),
+        ({"configMap": {"maxSurge": "0"}}, "/configMap/maxSurge"),
+        ({"configMap": {"platform": "rancher"}}, "/configMap/platform"),
+        ({"deploymentName": "Not_A_Name"}, "/deploymentName"),
+        ({"configMap": {"cachingMemoryRequest": "30Mi"}}, "configMap.cachingMemoryRequest"),
+        ({"http": {"address": ""}, "service": {"enabled": True}}, "http.address"),
+        ({"image": {"repository": ""}}, "image.repository"),
+    ],
+    ids=lambda item: item if isinstance(item, str) else "",
+)
+def test_a_misspelt_or_ill_typed_value_is_refused_by_name(cluster, values, named):
+    said = refusal("template", "release", str(CHART), values={"image": {"repository": "r/kip"}, **values})
+    assert named in said
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"replicas": 0}, "replicas: 0 removes the cache"),
+        ({}, "configMap.images: this is kubernetes-image-puller's example"),
+        (
+            {"configMap": {"cachingMemoryLimit": "5Mi", "cachingMemoryRequest": "1Mi"}},
+            "cachingMemoryLimit: 5Mi",
+        ),
+        ({"configMap": {"namespace": "other"}}, "kubectl -n other delete daemonset,lease"),
+        ({"tolerations": [{"operator": "Exists"}]}, "set configMap.tolerations"),
+        ({"nodeSelector": {"a": "b"}}, "set configMap.nodeSelector"),
+        ({"podDisruptionBudget": {"enabled": True}}, "protects nothing"),
+        ({"image": {"repository": "r/kip", "tag": "next"}}, "image.tag: next moves"),
+        ({"configMap": {"imagePullSecrets": "a"}}, "rbac.readPullSecrets"),
+    ],
+    ids=lambda item: item if isinstance(item, str) else "",
+)
+def test_the_notes_warn(cluster, values, said):
+    given = {"image": {"repository": "r/kip"}, **values}
+    notes = helm("install", "release", str(CHART), "--dry-run=client", values=given)
+    assert any(said in line for line in notes.splitlines() if line.startswith("WARNING: "))
+
+
+def test_values_that_are_well_say_no_warning(cluster):
+    values = {"image": {"repository": "r/kip"}, "configMap": {"images": "a=b:1"}}
+    assert "WARNING" not in helm("install", "release", str(CHART), "--dry-run=client", values=values)
+
+
+def test_a_yaml_value_in_the_place_of_a_text_is_no_reason_for_helm_to_warn(cluster):
+    values = {"image": {"repository": "r/kip"}, "configMap": native({"a": "b"})["configMap"]}
+    ended = run_helm("template", "release", str(CHART), values=values)
+    assert ended.stderr == ""
+
+
+def test_the_roles_rights_are_those_of_the_plain_manifests(cluster):
+    role = rendered({"image": {"repository": "r/kip"}})["Role", "k8s-image-puller"]
+    assert sorted(role["rules"], key=json.dumps) == sorted(KIP_RULES, key=json.dumps)
+
+
+def test_pull_secrets_are_readable_by_name_only_where_that_is_asked_for(cluster):
+    values = {"image": {"repository": "r/kip"}, "configMap": {"imagePullSecrets": "a; b"}}
+    name = ("Role", "k8s-image-puller-pull-secrets")
+    assert name not in rendered(values)
+    (rule,) = rendered({**values, "rbac": {"readPullSecrets": True}})[name]["rules"]
+    assert (rule["resourceNames"], rule["verbs"]) == (["a", "b"], ["get"])
+
+
+def test_monitoring_objects_carry_the_labels_they_are_selected_by(cluster):
+    switched_on = {"enabled": True, "labels": {"release": "prometheus"}}
+    found = rendered(
+        {
+            "image": {"repository": "r/kip"},
+            "metrics": {"serviceMonitor": switched_on, "prometheusRule": switched_on},
+        }
+    )
+    assert found["ServiceMonitor", NAME]["metadata"]["labels"]["release"] == "prometheus"
+    assert found["PrometheusRule", NAME]["metadata"]["labels"]["release"] == "prometheus"
+    rules = yaml.safe_load((CHART / "rules/kip.yaml").read_text("utf-8"))
+    assert found["PrometheusRule", NAME]["spec"] == rules
+    service = found["Service", NAME]
+    selector = found["ServiceMonitor", NAME]["spec"]["selector"]["matchLabels"]
+    assert selector.items() <= service["metadata"]["labels"].items()
+
+
+def test_the_chart_works_as_part_of_another(cluster, tmp_path):
+    parent = tmp_path / "parent"
+    (parent / "charts").mkdir(parents=True)
+    (parent / "charts/kip").symlink_to(CHART)
+    chart = {"apiVersion": "v2", "name": "parent", "version": "0.1.0"}
+    dependency = {"name": "kip", "version": "0.1.0", "condition": "kip.enabled"}
+    Path(parent, "Chart.yaml").write_text(yaml.safe_dump({**chart, "dependencies": [dependency]}), "utf-8")
+    values = {"global": {"a": 1}, "kip": {"enabled": True, "image": {"repository": "r/kip"}}}
+    assert "kind: Deployment" in helm("template", "release", str(parent), values=values)
