@@ -17,6 +17,7 @@ class LogEvent:
 
 
 LEASE = "lease me"
+JOB = "job namespace"
 
 TABLE = (
     LogEvent("keeper_started", "info", "version http_address", "The keeper runs."),
@@ -97,7 +98,7 @@ TABLE = (
     LogEvent(
         "watch_interrupted",
         "warning",
-        "resource name error failures retry_in_s",
+        "resource namespace name error failures retry_in_s",
         "A watch broke off and is begun anew.",
     ),
     LogEvent(
@@ -109,7 +110,7 @@ TABLE = (
     LogEvent(
         "pods_left",
         "warning",
-        "job namespace",
+        "job namespace error",
         "Pods of a pull job could not be removed; they end by themselves.",
     ),
     LogEvent("nodes_not_read", "warning", "error", "The nodes of a pull job are those of the last look."),
@@ -119,4 +120,34 @@ TABLE = (
         "telling_failed", "warning", "error exception", "Metrics or Events could not be brought up to date."
     ),
     LogEvent("event_not_written", "warning", "error", "The API server did not take an Event."),
+    LogEvent("pull_jobs_run", "info", "", "Pull jobs are run; nothing stands in the way any more."),
+    LogEvent(
+        "pull_jobs_not_run",
+        "warning",
+        "reason",
+        "No pull job is run: OpenKruise is installed, or the definitions are missing, or cannot be seen.",
+    ),
+    LogEvent(
+        "pull_jobs_blocked", "warning", "namespace error", "Pull jobs of a namespace cannot be run for now."
+    ),
+    LogEvent(
+        "pull_job_ended",
+        "info",
+        f"{JOB} message nodes succeeded failed seconds",
+        "A pull job is over: on how many nodes all its images are, and on how many not.",
+    ),
+    LogEvent("pull_job_edited", "info", JOB, "A pull job has another spec, and goes on with that."),
+    LogEvent("pull_job_expired", "info", JOB, "A pull job is deleted: ttlSecondsAfterFinished is over."),
+    LogEvent(
+        "pull_job_delayed",
+        "warning",
+        f"{JOB} error retry_in_s",
+        "A pull job could not go on, and will again.",
+    ),
+    LogEvent(
+        "pull_job_record_unreadable",
+        "warning",
+        f"{JOB} error",
+        "What was known of a pull job cannot be read; it begins anew.",
+    ),
 )

@@ -89,7 +89,7 @@ class Looker:
         )
 
     def _settings(self, found: Manifest | None) -> tuple[Settings | None, str, tuple[str, ...]]:
-        """Return the newest settings as far as they may be read, their fault, what is left out of them."""
+        """Return the newest settings as far as they may be read, their fault, and what they leave out."""
         try:
             values = self._values(found)
         except Forbidden:

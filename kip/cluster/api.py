@@ -42,6 +42,9 @@ EVENTS = Resource("", "v1", "events", "Event")
 TOLD_EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
 """The same objects; others' are read in the form that they are written in, kip's own are in the newer one."""
 
+CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition")
+PULL_JOBS = Resource("apps.kruise.io", "v1beta1", "imagepulljobs", "ImagePullJob")
+PULL_LIST_JOBS = Resource("apps.kruise.io", "v1beta1", "imagelistpulljobs", "ImageListPullJob")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
 
@@ -102,6 +105,9 @@ class Cluster(Protocol):
 
     def update(self, resource: Resource, namespace: str, name: str, manifest: Manifest) -> Manifest:
         """Replace one object. Raises Conflict if it is no longer at the resourceVersion of `manifest`."""
+
+    def update_status(self, resource: Resource, namespace: str, name: str, manifest: Manifest) -> Manifest:
+        """Replace the status of one object, and nothing else of it. Raises Conflict as `update` does."""
 
     def apply(
         self, resource: Resource, namespace: str, manifest: Manifest, *, dry_run: bool = False

@@ -161,6 +161,10 @@ class KubernetesCluster:
         """Replace one object. Raises Conflict if it is no longer at the resourceVersion of `manifest`."""
         return self._call("PUT", resource.path(namespace, name), _writing(), body=manifest)
 
+    def update_status(self, resource: Resource, namespace: str, name: str, manifest: Manifest) -> Manifest:
+        """Replace the status of one object, and nothing else of it. Raises Conflict as `update` does."""
+        return self._call("PUT", f"{resource.path(namespace, name)}/status", _writing(), body=manifest)
+
     def apply(
         self, resource: Resource, namespace: str, manifest: Manifest, *, dry_run: bool = False
     ) -> Manifest:

@@ -32,8 +32,10 @@ OTHER_PLACES = {
     "http.address": "HTTP_ADDRESS",
     "logging.format": "LOG_FORMAT",
     "logging.level": "LOG_LEVEL",
+    "pullJobs.namespaces": "PULL_JOB_NAMESPACES",
+    "pullJobs.budget": "PULL_BUDGET",
 }
-"""What the keeper reads only when it starts is not in the chart's ConfigMap."""
+"""What does not stand under `configMap`, as the keeper reads it only when it starts, or rights go with it."""
 
 
 NO_SETTINGS = ("configMap.create", "configMap.watch")
@@ -81,6 +83,8 @@ def settings_of(values: Mapping[str, Any]) -> tuple[dict[str, str], tuple[Note, 
         key: value for key, value in named.items() if value
     }
     found.setdefault("DAEMONSET_NAME", found["DEPLOYMENT_NAME"])
+    if not given.get("pullJobs.enabled"):
+        found.pop("PULL_JOB_NAMESPACES", None)
     if image := _image(values.get("image")):
         found.setdefault("KIP_IMAGE", image)
     strays = (path for path in given if path.startswith("configMap.") and path not in {*VALUES, *NO_SETTINGS})
@@ -90,7 +94,7 @@ def settings_of(values: Mapping[str, Any]) -> tuple[dict[str, str], tuple[Note, 
 def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the values at the top, and those directly in the mappings that have settings, by their paths."""
     for name, value in values.items():
-        if name in {"configMap", "http", "logging"} and isinstance(value, Mapping):
+        if name in {"configMap", "http", "logging", "pullJobs"} and isinstance(value, Mapping):
             yield from ((f"{name}.{inner}", given) for inner, given in value.items())
         else:
             yield name, value

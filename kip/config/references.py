@@ -18,6 +18,12 @@ _HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)"
 _DOMAIN = re.compile(rf"(?:{_HOST}(?:\.{_HOST})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?")
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+ANY_REFERENCE = (
+    rf"^(?:{_DOMAIN.pattern}/)?{_COMPONENT.pattern}(?:/{_COMPONENT.pattern})*(?::{_TAG.pattern})?"
+    r"(?:@[a-z0-9]+:[0-9a-f]{64,128})?$"
+)
+"""What the API server can check by itself (RE2): no reference fails it; few that pass it are none."""
+
 _BARE_ID = re.compile(r"[a-f0-9]{64}")
 
 _MOVING_WORD = re.compile(

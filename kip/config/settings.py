@@ -55,6 +55,8 @@ class Settings:
     refresh: Refresh
     platform: Platform
     caching_priority_class: str
+    pull_job_namespaces: tuple[str, ...]
+    pull_budget: int
     http_address: str
     ready_when: ReadyWhen
     log_format: LogFormat

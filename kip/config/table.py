@@ -176,6 +176,18 @@ SETTINGS: tuple[Setting, ...] = (
         values.subdomain,
     ),
     Setting(
+        "PULL_JOB_NAMESPACES", "pull_job_namespaces", "list of names", "", "",
+        "Namespaces whose ImagePullJobs and ImageListPullJobs are run, `name;name`. Empty: none are. It "
+        "needs their definitions and rights of its own, see docs/pull-jobs.md.",
+        values.names,
+    ),
+    Setting(
+        "PULL_BUDGET", "pull_budget", "number", "50", "nodes",
+        "How many nodes pull at once for pull jobs, all jobs together; each gets a fair share. `0` pauses "
+        "them all.",
+        values.count,
+    ),
+    Setting(
         "HTTP_ADDRESS", "http_address", "address", "", "",
         "Where probes, metrics and the status page are served: `:8080` or `host:port`. Empty: nothing "
         "listens.",

@@ -20,6 +20,7 @@ from kip.config.written import read_structure
 
 LONGEST_LABEL_VALUE = 63
 MOST_PERCENT = 100
+LARGEST_COUNT = 100_000
 
 _SURGE = re.compile(r"([0-9]{1,9})(%?)")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]*)(?::([0-9]{1,5}))")
@@ -105,6 +106,15 @@ def surge(key: str, text: str, findings: Findings) -> str:
     else:
         return f"{int(match[1])}{match[2]}"
     return text
+
+
+def count(key: str, text: str, findings: Findings) -> int:
+    """Read a whole number from 0."""
+    if text.isascii() and text.isdigit() and int(text) <= LARGEST_COUNT:
+        return int(text)
+    remedy = f"Write a whole number from 0 to {LARGEST_COUNT}."
+    findings.problem(key, text, "is no whole number, or too large a one", remedy)
+    return 0
 
 
 def address(key: str, text: str, findings: Findings) -> str:

@@ -1,4 +1,4 @@
-"""Notices as Events of Kubernetes, on the cache or, while there is none, on the keeper's Deployment.
+"""Notices as Events of Kubernetes, on the cache, the keeper's Deployment, or a pull job.
 
 The form is events.k8s.io/v1: what lasts is one Event whose series counts, as nothing else of it may change.
 They are sent by a thread of their own: a slow API server is not to delay the keeping of images.
@@ -24,6 +24,7 @@ Manifest = dict[str, Any]
 CONTROLLER = "kip.dev/keeper"
 NOTE_BYTES = 1024
 INSTANCE_LENGTH = 128
+LONGEST_STEM = 200
 BURST = 25.0
 RESERVE = 10.0
 """So many of a burst are for warnings alone."""
@@ -73,7 +74,8 @@ class Events:
         if self.about is None or not self.allowed(self._namespace):
             return ""
         regarding = _reference(self.about)
-        name = f"{regarding['name']}.{int(notice.at.timestamp() * 1_000_000):x}.{next(self._numbers)}"
+        stem = regarding["name"][:LONGEST_STEM].rstrip("-.")
+        name = f"{stem}.{int(notice.at.timestamp() * 1_000_000):x}.{next(self._numbers)}"
         manifest = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
@@ -166,7 +168,7 @@ def shortened(note: str) -> str:
 def _reference(found: Manifest) -> dict[str, str]:
     metadata = found["metadata"]
     return {
-        "apiVersion": "apps/v1",
+        "apiVersion": found.get("apiVersion") or "apps/v1",
         "kind": found.get("kind") or "DaemonSet",
         "namespace": metadata["namespace"],
         "name": metadata["name"],

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from random import Random
 from types import FrameType
@@ -11,12 +11,16 @@ from typing import Any, NoReturn
 import structlog
 
 from kip import __version__
-from kip.cluster.api import DAEMONSETS, DEPLOYMENTS, EVENTS, Cluster
+from kip.cluster.api import DAEMONSETS, DEPLOYMENTS, EVENTS, TOLD_EVENTS, Cluster
 from kip.config.settings import Settings
 from kip.core.kubernetes_events import read_pull
 from kip.core.ownership import stranger
+from kip.core.rights import Rights, Rule
 from kip.errors import KipError
 from kip.keeper.events import Events
+from kip.keeper.jobs.controller import Controller
+from kip.keeper.jobs.telling import JobEvents
+from kip.keeper.jobs.thread import JobsThread
 from kip.keeper.lease import Leadership, identity
 from kip.keeper.live_settings import LiveSettings
 from kip.keeper.loop import TICK_SECONDS, Loop
@@ -39,7 +43,14 @@ STUCK_AFTER_SECONDS = 24 * TICK_SECONDS
 FAREWELL_SECONDS = 3.0
 """The process ends within 5 s of SIGTERM; long before the kubelet's 30 s, and soon enough for a rollout."""
 
+JOBS_FAREWELL_SECONDS = 1.0
+
 AGAIN_SECONDS = 0.5
+
+TO_TELL = Rights(
+    (Rule(frozenset({"create"}), frozenset({TOLD_EVENTS.group}), frozenset({"events"}), frozenset()),)
+)
+"""Events of jobs are tried: where they may not be written, that is logged once."""
 
 log = structlog.get_logger()
 
@@ -101,12 +112,17 @@ def run(
         random=random,
     )
     survey.between = loop.keep_alive
+    jobs = JobsThread(
+        lambda woken: _jobs(cluster, settings, leadership, metrics, health, me, random, woken),
+        time.thread_time,
+    )
     log.info("keeper_started", version=__version__, http_address=http_address or None)
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
             signal.signal(number, _stop)
         if http_address:
             serve(http_address, health, metrics, board)
+        jobs.start()
         loop.run()
     except Stop as stop:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -114,8 +130,39 @@ def run(
             signal.signal(number, signal.SIG_IGN)
         # Python aborts when a daemon thread writes a line while the interpreter ends.
         loop.watches.follow(())
+        jobs.stop(JOBS_FAREWELL_SECONDS)
         cache = _farewell_in_time(cluster, settings.in_force, leadership)
         log.info("keeper_stopping", signal=str(stop), cache=cache)
+
+
+def _jobs(
+    cluster: Cluster,
+    settings: LiveSettings,
+    leadership: Leadership,
+    metrics: Metrics,
+    health: Health,
+    me: str,
+    random: Random,
+    woken: Callable[[], None],
+) -> Controller:
+    def noted(note: str) -> None:
+        health.jobs_note = note
+
+    events = Events(cluster, lambda _namespace: TO_TELL, time.monotonic, me)
+    events.start()
+    return Controller(
+        cluster=cluster,
+        settings=lambda: settings.in_force,
+        may_act=lambda: leadership.in_time,
+        events=JobEvents(events, _now),
+        metrics=metrics,
+        seen=lambda _jobs: None,
+        noted=noted,
+        woken=woken,
+        now=_now,
+        clock=time.monotonic,
+        random=random,
+    )
 
 
 def _farewell_in_time(cluster: Cluster, settings: Settings | None, leadership: Leadership) -> str:

@@ -31,6 +31,9 @@ class Health:
     cache_problem: str = ""
     """Only for READY_WHEN=complete; else an image that is not there yet is no fault of the keeper."""
 
+    jobs_note: str = ""
+    """How it is with pull jobs, where there is something to say; they never make the keeper unready."""
+
     def tick(self) -> None:
         """Say that the loop goes round."""
         self.ticked = self.clock()
@@ -49,6 +52,7 @@ class Health:
             Check("settings", self.settings_problem),
             Check("reconcile", self.reconcile_problem, note=self.standby),
             *([Check("cache", self.cache_problem)] if self.cache_problem else []),
+            *([Check("pull jobs", note=self.jobs_note)] if self.jobs_note else []),
         )
 
     def problems(self) -> dict[str, str]:

@@ -144,6 +144,38 @@ ENTRIES_REFUSED = Description(
     "Entries of the settings that are left out, as they cannot be used.",
     {"by": "keeper (it cannot be read), api_server (a policy, or a reference that it refuses)"},
 )
+PULL_JOBS = Description(
+    "kip_pull_jobs",
+    Kind.GAUGE,
+    "Pull jobs that there are in the namespaces of PULL_JOB_NAMESPACES.",
+    {
+        "phase": (
+            "running, paused, complete, failed, refused (its spec cannot be run), blocked (a right is "
+            "missing)"
+        )
+    },
+)
+PULL_JOB_NODES = Description(
+    "kip_pull_job_nodes_pulling",
+    Kind.GAUGE,
+    "Nodes that pull for pull jobs now; twice if it is for two jobs.",
+)
+PULL_BUDGET = Description(
+    "kip_pull_budget", Kind.GAUGE, "How many may, PULL_BUDGET; 0 while no job can be run."
+)
+PULL_JOB_PULLS = Description(
+    "kip_pull_job_pulls_total",
+    Kind.COUNTER,
+    "Images on nodes that pull jobs have come to an end with.",
+    {"outcome": "pulled, failed"},
+)
+PULL_JOB_SECONDS = Description(
+    "kip_pull_job_seconds",
+    Kind.HISTOGRAM,
+    "Duration of pull jobs, by how they ended.",
+    {"outcome": "complete (every image is on every node), failed"},
+    LONG,
+)
 BUILD_INFO = Description("kip_build_info", Kind.GAUGE, "Always 1.", {"version": "of kip"})
 
 TABLE = (
@@ -166,5 +198,10 @@ TABLE = (
     WATCH_RESTARTS,
     SETTINGS_VALID,
     ENTRIES_REFUSED,
+    PULL_JOBS,
+    PULL_JOB_NODES,
+    PULL_BUDGET,
+    PULL_JOB_PULLS,
+    PULL_JOB_SECONDS,
     BUILD_INFO,
 )

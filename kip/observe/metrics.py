@@ -1,5 +1,6 @@
 """The metrics of one keeper, in a registry of its own. Its methods are named after what happens."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +15,7 @@ from prometheus_client import (
 
 from kip import __version__
 from kip.core.cell import State
+from kip.core.jobs_view import JobsView, Phase
 from kip.core.progress import Progress
 from kip.core.status import Matrix
 from kip.observe import metric_table as table
@@ -21,6 +23,7 @@ from kip.observe.metric_table import Description, Kind
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 RECONCILE_OUTCOMES = ("changed", "unchanged", "failed")
+JOB_OUTCOMES = ("complete", "failed")
 REFRESH_OUTCOMES = ("moved", "unmoved", "unknown", "postponed")
 
 # When a counter began is known to Prometheus; it would be a series more for each.
@@ -42,6 +45,9 @@ class Metrics:
         self._of(table.LAST_SUCCESS).set_to_current_time()
         for outcome in REFRESH_OUTCOMES:
             self._of(table.REFRESHES, outcome)
+        for outcome in JOB_OUTCOMES:
+            self._of(table.PULL_JOB_SECONDS, outcome)
+        self.job_pulls(0, 0)
         for outcome in RECONCILE_OUTCOMES:
             self._of(table.RECONCILE_SECONDS, outcome)
 
@@ -124,6 +130,23 @@ class Metrics:
                 with suppress(KeyError):  # it was never pulled
                     self._made[description.name].remove(name)
         self._images = frozenset(counts)
+
+    def jobs_seen(self, jobs: Iterable[JobsView], budget: int) -> None:
+        """Say which pull jobs there are, and on how many nodes they may pull."""
+        found = list(jobs)
+        for phase in Phase:
+            self._of(table.PULL_JOBS, phase.value).set(sum(job.phase is phase for job in found))
+        self._of(table.PULL_JOB_NODES).set(sum(job.active for job in found))
+        self._of(table.PULL_BUDGET).set(budget)
+
+    def job_pulls(self, pulled: int, failed: int) -> None:
+        """Count images on nodes that came there by pull jobs, or were given up."""
+        self._of(table.PULL_JOB_PULLS, "pulled").inc(pulled)
+        self._of(table.PULL_JOB_PULLS, "failed").inc(failed)
+
+    def job_ended(self, outcome: str, seconds: float) -> None:
+        """Note the end of a pull job, by one of JOB_OUTCOMES."""
+        self._of(table.PULL_JOB_SECONDS, outcome).observe(seconds)
 
     def _of(self, description: Description, *labels: str) -> Any:
         made = self._made[description.name]

@@ -35,10 +35,14 @@ START_SECONDS = 300
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What pods need besides the job: the image that has the sleeper, and whether OpenShift sets the user."""
+    """What pods need besides the job: the image that has the sleeper, and whether OpenShift sets the user.
+
+    `owner` is an owner reference, where an object of the cluster stands for the job: they go when it goes.
+    """
 
     kip_image: str
     on_openshift: bool = False
+    owner: Manifest | None = None
 
 
 def pod_name(job: PullJob, start: Start) -> str:
@@ -78,6 +82,7 @@ def render_pod(job: PullJob, start: Start, shape: Shape) -> Manifest:
             "namespace": job.namespace,
             "labels": {**job.sandbox_labels, **labels},
             "annotations": {**job.sandbox_annotations, NAME_ANNOTATION: job.name},
+            **({"ownerReferences": [shape.owner]} if shape.owner else {}),
         },
         "spec": spec,
     }

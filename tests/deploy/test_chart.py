@@ -30,6 +30,7 @@ OWN_DEFAULTS = {
     "DEPLOYMENT_NAME": "kubernetes-image-puller",
     "CONFIGMAP_NAME": "k8s-image-puller",
     "HTTP_ADDRESS": ":8080",
+    "PULL_JOB_NAMESPACES": "none, and that of the release where pull jobs are enabled",
 }
 """Settings whose value has another default than the setting, as the chart knows more than the program."""
 
@@ -120,7 +121,16 @@ def test_every_value_of_the_schema_is_in_values_yaml():
     values = yaml.safe_load(VALUES)
     assert set(SCHEMA["properties"]) - {"global", "enabled"} == set(values)
     for name, schema in SCHEMA["properties"].items():
-        if name in {"configMap", "image", "rbac", "serviceAccount", "networkPolicy", "metrics", "service"}:
+        if name in {
+            "configMap",
+            "image",
+            "rbac",
+            "serviceAccount",
+            "networkPolicy",
+            "metrics",
+            "service",
+            "pullJobs",
+        }:
             assert set(schema["properties"]) == set(values[name])
 
 

@@ -139,6 +139,11 @@ metadata:
 {{- end -}}
 {{- end -}}
 
+{{/* The namespaces whose pull jobs are run; none where they are not. */}}
+{{- define "kip.pullJobNamespaces" -}}
+{{- if .Values.pullJobs.enabled -}}{{- include "kip.names" .Values.pullJobs.namespaces | default .Release.Namespace -}}{{- end -}}
+{{- end -}}
+
 {{/* The settings: what the ConfigMap holds. */}}
 {{- define "kip.settings" -}}
 {{- $it := .Values.configMap -}}
@@ -164,6 +169,8 @@ metadata:
   "PLATFORM" $it.platform
   "READY_WHEN" $it.readyWhen
   "CACHING_PRIORITY_CLASS" $it.cachingPriorityClass
+  "PULL_JOB_NAMESPACES" (include "kip.pullJobNamespaces" .)
+  "PULL_BUDGET" (include "kip.scalar" .Values.pullJobs.budget)
 ) -}}
 {{- end -}}
 
@@ -255,6 +262,14 @@ subjects:
 {{- end -}}
 {{- if and (include "kip.names" $it.imagePullSecrets) (not .Values.rbac.readPullSecrets) $it.create -}}
 {{- $all = append $all "configMap.imagePullSecrets: without rbac.readPullSecrets the keeper cannot ask private registries, so that every due refresh of their moving tags is done." -}}
+{{- end -}}
+{{- if and .Values.pullJobs.enabled .Values.rbac.create -}}
+{{- if lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "nodeimages.apps.kruise.io" -}}
+{{- $all = append $all "pullJobs.enabled: OpenKruise is installed and runs the pull jobs; kip stands aside." -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.pullJobs.enabled (not $it.create) -}}
+{{- $all = append $all (printf "pullJobs.enabled: the ConfigMap is yours; write PULL_JOB_NAMESPACES: %s into it." (include "kip.pullJobNamespaces" .)) -}}
 {{- end -}}
 {{- toJson $all -}}
 {{- end -}}

@@ -42,6 +42,14 @@ def needs(settings: Settings) -> tuple[Need, ...]:
         cost = "edits take effect only after a restart"
         verbs = ("get", "list", "watch")
         found.append(Need("", "configmaps", verbs, cost, settings.configmap_name))
+    if settings.namespace in settings.pull_job_namespaces:
+        cost = "pull jobs of this namespace are not run"
+        found += [
+            Need("apps.kruise.io", plural, ("get", "list", "watch", "delete"), cost)
+            for plural in ("imagepulljobs", "imagelistpulljobs")
+        ]
+        found.append(Need("", "pods", ("watch", "create", "delete"), cost))
+        found.append(Need("", "configmaps", ("get", "create", "update"), cost))
     for secret in settings.image_pull_secrets:
         cost = "a private registry is not asked whether a tag moved, so a due refresh is always done"
         found.append(Need("", "secrets", ("get",), cost, secret))

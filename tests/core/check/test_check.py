@@ -140,6 +140,15 @@ def test_a_right_that_only_makes_it_better_is_a_warning_that_says_its_cost():
     assert "deployments/kip" in {one.subject for one in findings}
 
 
+def test_rights_for_pull_jobs_are_looked_at_where_their_namespace_is_ours():
+    base = only("daemonsets", "get", "list", "watch", "create", "delete", group="apps")
+    for namespace, expected in (("images", True), ("ci", False)):
+        findings = found(
+            "rights", facts={"rights": Rights((base,))}, NAMESPACE="images", PULL_JOB_NAMESPACES=namespace
+        )
+        assert ("imagepulljobs" in {one.subject for one in findings}) is expected
+
+
 def test_rights_that_a_webhook_decides_are_not_guessed():
     assert state("rights", facts={"rights": Rights(incomplete=True)}) is State.SKIPPED
 

@@ -1,0 +1,137 @@
+"""Objects of one selection as last heard of: a list, then a watch, in a thread of its own."""
+
+import threading
+from collections.abc import Callable
+from random import Random
+from typing import Any, Generic, TypeVar
+
+import structlog
+
+from kip.cluster.api import Cluster, Selection
+from kip.cluster.backoff import backoff
+from kip.cluster.watch import QUIET_SECONDS, WATCH_SECONDS
+from kip.errors import ApiError, Fault, Forbidden, Gone, KipError, NotFound, Unauthorized
+
+Manifest = dict[str, Any]
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+class Shelf(Generic[T]):
+    """Keeps what `read` makes of each object of a selection, by namespace and name.
+
+    `woken` is called when something changed: not for a node that only says that it is alive. `clock` is
+    monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        selection: Selection,
+        read: Callable[[Manifest], T],
+        woken: Callable[[], None],
+        clock: Callable[[], float],
+        random: Random,
+    ) -> None:
+        self._cluster, self._selection, self._read = cluster, selection, read
+        self._woken, self._clock, self._random = woken, clock, random
+        self._items: dict[tuple[str, str], T] = {}
+        self._lock, self._stopped = threading.Lock(), threading.Event()
+        self.complete = False
+        """Whether they have been listed once."""
+
+        self.refused: KipError | None = None
+        """Why they may not be listed, or cannot be (404), as of the newest attempt; None otherwise."""
+
+        self.changes = 0
+        """How often something changed."""
+
+    def start(self) -> None:
+        """Begin to follow them."""
+        selection = self._selection
+        name = f"shelf {selection.namespace}/{selection.resource.plural}"
+        threading.Thread(target=self._follow_for_ever, name=name, daemon=True).start()
+
+    def stop(self) -> None:
+        """Follow them no more; nothing is logged from now on."""
+        self._stopped.set()
+
+    def items(self) -> tuple[T, ...]:
+        """Return them all."""
+        with self._lock:
+            return tuple(self._items.values())
+
+    def _follow_for_ever(self) -> None:
+        failures = 0
+        while not self._stopped.is_set():
+            began = self._clock()
+            try:
+                self._follow()
+                continue
+            except (Forbidden, NotFound, Unauthorized) as error:
+                interruption: KipError = error
+                self.refused = error
+                self._woken()
+            except ApiError as error:
+                interruption = error
+            except Exception as error:  # noqa: BLE001 - the outermost frame of its thread: it must not just end
+                interruption = Fault(error)
+            if self._stopped.is_set():
+                return
+            failures = 0 if self._clock() - began > WATCH_SECONDS / 5 else failures
+            seconds = backoff(interruption, failures, self._random)
+            failures += 1
+            log.warning(
+                "watch_interrupted",
+                resource=self._selection.resource.plural,
+                namespace=self._selection.namespace or None,
+                error=str(interruption),
+                failures=failures,
+                retry_in_s=round(seconds, 1),
+            )
+            self._stopped.wait(seconds)
+
+    def _follow(self) -> None:
+        version = self._list()
+        while not self._stopped.is_set():
+            began, before = self._clock(), version
+            for event in self._cluster.watch(self._selection, version, WATCH_SECONDS):
+                version = event.version or version
+                if self._stopped.is_set():
+                    return
+                if event.type != "BOOKMARK":
+                    self._take(event.type, event.object)
+            if version == before and self._clock() - began < QUIET_SECONDS:
+                raise Gone("the watch ended at once")
+
+    def _list(self) -> str:
+        found: dict[tuple[str, str], T] = {}
+        version = ""
+        # Nodes are big: of thousands only what is read of them is kept.
+        for page in self._cluster.pages(self._selection):
+            found |= {_key(item): self._read(item) for item in page.items}
+            version = page.version
+        with self._lock:
+            self._items, self.complete, self.refused = found, True, None
+            self.changes += 1
+        self._woken()
+        return version
+
+    def _take(self, kind: str, item: Manifest) -> None:
+        key = _key(item)
+        with self._lock:
+            if kind == "DELETED":
+                changed = self._items.pop(key, None) is not None
+            else:
+                view = self._read(item)
+                changed = self._items.get(key) != view
+                self._items[key] = view
+            self.changes += changed
+        if changed:
+            self._woken()
+
+
+def _key(item: Manifest) -> tuple[str, str]:
+    metadata = item["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]
