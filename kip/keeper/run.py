@@ -113,7 +113,7 @@ def run(
     )
     survey.between = loop.keep_alive
     jobs = JobsThread(
-        lambda woken: _jobs(cluster, settings, leadership, metrics, health, me, random, woken),
+        lambda woken: _jobs(cluster, settings, leadership, metrics, health, board, me, random, woken),
         time.thread_time,
     )
     log.info("keeper_started", version=__version__, http_address=http_address or None)
@@ -141,6 +141,7 @@ def _jobs(
     leadership: Leadership,
     metrics: Metrics,
     health: Health,
+    board: Board,
     me: str,
     random: Random,
     woken: Callable[[], None],
@@ -156,7 +157,7 @@ def _jobs(
         may_act=lambda: leadership.in_time,
         events=JobEvents(events, _now),
         metrics=metrics,
-        seen=lambda _jobs: None,
+        seen=board.show_jobs,
         noted=noted,
         woken=woken,
         now=_now,

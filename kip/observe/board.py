@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from kip import __version__
+from kip.core.jobs_view import JobsView
 from kip.core.notices import Notice
 from kip.core.page_document import page_document, shown
 from kip.core.status import Matrix
@@ -34,6 +35,7 @@ class Board:
     problems: Callable[[], Mapping[str, str]] = dict
     keeps_history: bool = True
     history: tuple[Notice, ...] = ()
+    jobs: tuple[JobsView, ...] = ()
     _look: Look = Look(unknown="the cache was not looked at yet")
     _encoded: tuple[dict[str, Any], bytes] | None = None
 
@@ -50,6 +52,10 @@ class Board:
     def note(self, notice: Notice) -> None:
         """Add to the history, which keeps the last NOTICES_KEPT."""
         self.history = (*self.history[1 - NOTICES_KEPT :], notice)
+
+    def show_jobs(self, jobs: tuple[JobsView, ...]) -> None:
+        """Show these pull jobs, and no others."""
+        self.jobs = jobs
 
     @property
     def age(self) -> float | None:
@@ -74,6 +80,7 @@ class Board:
             "problems": {name: shown(problem) for name, problem in self.problems().items()},
             "unknown": shown(look.unknown),
             "history": told if self.keeps_history else None,
+            "jobs": [_job(job) for job in self.jobs],
             "matrix": look.matrix,
         }
 
@@ -86,3 +93,10 @@ class Board:
         encoded = json.dumps(document, separators=(",", ":")).encode("ascii")
         self._encoded = document, encoded
         return encoded
+
+
+def _job(job: JobsView) -> dict[str, Any]:
+    return asdict(job) | {
+        "message": shown(job.message),
+        "failures": [shown(failure) for failure in job.failures],
+    }

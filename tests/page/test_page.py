@@ -1,6 +1,7 @@
 """The status page in a real browser: what people see, and how they get about."""
 
 import socket
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from selenium.webdriver.common.keys import Keys
 
 from kip.cli.page import only_here
 from kip.core.cell import State
+from kip.core.jobs_view import JobsView, Phase
 from kip.core.notices import Notice
 from kip.core.progress import Progress
 from kip.core.status import Matrix
@@ -240,3 +242,21 @@ def test_it_works_below_the_path_of_a_proxy(page, board):
         assert page.title == "3 nodes failing - kip"
     finally:
         end(server)
+
+
+JOB = JobsView(
+    "warm", "ci", "ImagePullJob", Phase.RUNNING, 9, 2, 4, 1, "pulling", ("ide:1 on n1: no such image",)
+)
+
+
+def test_pull_jobs_are_shown_with_what_fails(opened, board):
+    board.show_jobs((JOB, replace(JOB, name="<b>bad</b>", phase=Phase.REFUSED, message="no image")))
+    page = opened(few())
+    assert page.texts("#job-rows th bdi:first-child") == ["ci/warm", "ci/<b>bad</b>"]
+    assert page.texts("#job-rows tr:first-child .numbers") == ["4 of 9 nodes, 2 pulling, 1 failed"]
+    assert page.texts("#job-rows tr:first-child li") == ["ide:1 on n1: no such image"]
+    assert page.violations == []
+
+
+def test_without_pull_jobs_nothing_is_said_of_them(opened):
+    assert opened(few()).texts("#jobs") == []

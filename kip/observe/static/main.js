@@ -1,6 +1,7 @@
 // Reads what there is to show again and again, and shows it when it has changed.
 
 import { byId, setText } from "./dom.js";
+import { showJobs } from "./jobs.js";
 import { Model } from "./model.js";
 import { Nodes } from "./nodes.js";
 import { headline, showFaults, showHistory, showImages, showProblems, showSummary } from "./parts.js";
@@ -54,6 +55,7 @@ function show(told) {
     nodes.show(model);
     showImages(model);
   }
+  showJobs(told.jobs);
   showHistory(told.history);
   announce(told.matrix && told.matrix.state === "filling" ? "Filling" : words);
 }
