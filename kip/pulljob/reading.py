@@ -60,6 +60,7 @@ def read_job(document: Mapping[str, Any], *, namespace: str = "", key: str = "")
         **_pulling(spec),
         **_completion(spec),
     }
+    spec.raw("tolerations")  # of newer versions; kip's pods tolerate every taint, as it can only ask for
     spec.refuse_others()
     if findings.problems:
         raise JobError(tuple(findings.problems))

@@ -224,7 +224,7 @@ def test_everything_can_be_reached_and_opened_with_the_keyboard(opened):
         )
         if stops[-1] == "SUMMARY" and "java" in page.focused():
             page.press(Keys.ENTER)
-            assert page.texts(".remedy") != []
+            page.eventually(lambda: page.texts(".remedy"), "what is inside")
         if stops[-1] == "BUTTON":
             page.press(Keys.SPACE)
             assert page.js("return document.activeElement.getAttribute('aria-expanded')") == "true"

@@ -168,3 +168,8 @@ def test_the_key_tells_jobs_apart_and_stays_when_the_spec_is_edited():
     one, edited = read_job(manifest()), read_job(manifest(parallelism=9))
     other = read_job(manifest("ImageListPullJob"))
     assert (one.key == edited.key, one.key == other.key) == (True, False)
+
+
+def test_tolerations_of_newer_versions_are_taken_as_every_taint_is_tolerated_anyway():
+    wanted = [{"key": "gpu", "operator": "Exists"}]
+    assert read_job(manifest(tolerations=wanted)) == read_job(manifest())

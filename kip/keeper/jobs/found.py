@@ -91,10 +91,7 @@ def read_found(resource: Resource, manifest: Mapping[str, Any]) -> Found:
     """Read an object; never raises, whatever got past the schema."""
     key = short_hash(manifest["metadata"]["uid"])
     try:
-        spec = dict(manifest.get("spec") or {})
-        # kip's pods tolerate every taint, as the field can only ask for.
-        spec.pop("tolerations", None)
-        document = {**manifest, "apiVersion": VERSIONS[0], "kind": resource.kind, "spec": spec}
+        document = {**manifest, "apiVersion": VERSIONS[0], "kind": resource.kind}
         return Found(resource, manifest, key, read_job(document, key=key))
     except JobError as error:
         return Found(resource, manifest, key, None, "; ".join(map(str, error.problems)))
