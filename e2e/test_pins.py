@@ -362,7 +362,7 @@ def test_a_refresh_of_tags_that_did_not_move_rolls_nothing(namespace, deployment
         pins.wait_for([image], nodes)
         pins.want([image])
         if blind:  # it may not see what runs: one refresh tells it what the digest is
-            eventually(lambda: refreshed(namespace) and settled(namespace), "a first refresh", seconds=100)
+            eventually(lambda: settled(namespace) and refreshed(namespace), "a first refresh", seconds=100)
             eventually(lambda: len(get("pods", namespace=namespace)) == len(nodes), "its end")
         uids = {pod["metadata"]["uid"] for pod in get("pods", namespace=namespace)}
         eventually(lambda: it.events("refresh_not_needed"), "a refresh that is not needed", seconds=150)

@@ -7,7 +7,8 @@ from kip.config.findings import Findings
 from kip.config.mappings import place
 from kip.config.spelling import did_you_mean
 
-LARGEST = {"int32": 2**31 - 1, "int64": 2**63 - 1}
+TEN_YEARS = 10 * 366 * 24 * 3600
+LARGEST = {"int32": 2**31 - 1, "deadline": TEN_YEARS}
 
 
 class Fields:

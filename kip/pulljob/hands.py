@@ -1,5 +1,6 @@
 """What a step asks for, done: pods created and removed."""
 
+import re
 from typing import Any
 
 import structlog
@@ -74,11 +75,15 @@ class Hands:
         return {}
 
 
+RBAC = re.compile(r" cannot (?:create|delete|get|list|patch|update|watch) resource ")
+"""The words of the authorizer; a webhook may say in its own that an image "cannot be used"."""
+
+
 def is_final(error: ApiError) -> bool:
     """Whether an error is about the caller, not about one pod: nothing else will be allowed either.
 
     A 403 comes from the authorizer, which says that somebody "cannot create resource", or from an admission
     plugin (quota, Pod Security), which speaks of the pod.
     """
-    missing_right = isinstance(error, Forbidden) and " cannot " in str(error)
+    missing_right = isinstance(error, Forbidden) and bool(RBAC.search(str(error)))
     return missing_right or isinstance(error, Unauthorized | NotFound)

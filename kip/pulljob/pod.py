@@ -30,6 +30,7 @@ RESOURCES: Manifest = {
 """What a nearly full node has room for, also ten times; quotas want each of them said."""
 
 START_SECONDS = 300
+LARGEST_DEADLINE = 2**31 - 1
 """A pod may live so much longer than its pulls may take: a busy node, and the sleeper's own image."""
 
 
@@ -62,7 +63,9 @@ def render_pod(job: PullJob, start: Start, shape: Shape) -> Manifest:
         "nodeName": start.node,
         # A failed pull is tried again by the kubelet all the same; an ended sleeper is not.
         "restartPolicy": "Never",
-        "activeDeadlineSeconds": (job.timeout_seconds * len(start.images) + START_SECONDS + job.keep_seconds),
+        "activeDeadlineSeconds": min(
+            job.timeout_seconds * len(start.images) + START_SECONDS + job.keep_seconds, LARGEST_DEADLINE
+        ),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 1,

@@ -39,7 +39,8 @@ def is_job(document: Any) -> bool:
 def read_job(document: Mapping[str, Any], *, namespace: str = "", key: str = "") -> PullJob:
     """Return the job that a manifest describes. Raise JobError with all that is wrong.
 
-    `namespace` is for a manifest that names none, `key` as in PullJob; by default it is made of the name.
+    `namespace` is for a manifest that names none, `key` as in PullJob; by default it is made of the name and
+    the nodes: the same images for another pool are another job, which must not take this one's pods for its.
     """
     findings = Findings()
     kind = _kind(document, findings)
@@ -50,13 +51,14 @@ def read_job(document: Mapping[str, Any], *, namespace: str = "", key: str = "")
     elif fault := subdomain_fault(name):
         metadata.problem("name", fault, "Write lower case letters, digits and dashes.")
     spec = Fields("spec", document.get("spec"), findings)
+    nodes = _nodes(spec)
     job = {
         "name": name,
         "namespace": metadata.text("namespace") or namespace,
         "kind": kind,
-        "key": key or short_hash(f"{kind}/{name}"),
+        "key": key or short_hash(f"{kind}/{name}/{nodes}"),
         "images": _images(spec, kind),
-        **_nodes(spec),
+        **nodes,
         **_pulling(spec),
         **_completion(spec),
     }
@@ -211,7 +213,7 @@ def _sandbox(part: Fields, name: str, fault_of: Callable[[str], str]) -> dict[st
 def _completion(spec: Fields) -> dict[str, Any]:
     part = spec.part("completionPolicy")
     forever = part.word("type", ("Always", "Never"), "Always") == "Never"
-    deadline = part.number("activeDeadlineSeconds", least=1, kind="int64")
+    deadline = part.number("activeDeadlineSeconds", least=1, kind="deadline")
     ttl = part.number("ttlSecondsAfterFinished", least=0)
     for name, given in (("activeDeadlineSeconds", deadline), ("ttlSecondsAfterFinished", ttl)):
         if forever and given is not None:

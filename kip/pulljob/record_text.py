@@ -17,6 +17,7 @@ from kip.pulljob.podview import Fault
 from kip.pulljob.record import NodeRecord, Record
 
 FORM = 1
+LARGEST_BYTES = 16 * 2**20
 LONGEST_MESSAGE = 300
 MOST_FAULTS = 100
 """Different faults that are kept; of more, only the reasons are."""
@@ -44,10 +45,19 @@ def to_text(record: Record) -> str:
     return base64.b64encode(gzip.compress(raw, mtime=0)).decode()
 
 
+def _unzipped(data: bytes) -> bytes:
+    """Return what is in there, if it is no more than a record can be: anybody may have written it."""
+    unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    found = unzip.decompress(data, LARGEST_BYTES)
+    if unzip.unconsumed_tail or not unzip.eof:
+        raise RecordUnreadable("a pull job's record is cut off, or larger than any that kip writes")
+    return found
+
+
 def from_text(text: str) -> Record:
     """Read what `to_text` wrote. Raise RecordUnreadable."""
     try:
-        found = json.loads(gzip.decompress(base64.b64decode(text, validate=True)))
+        found = json.loads(_unzipped(base64.b64decode(text, validate=True)))
         if found["form"] != FORM:
             raise RecordUnreadable(f"a pull job's record has form {found['form']}, which is not known")
         faults = [Fault(*fault) for fault in found["faults"]]

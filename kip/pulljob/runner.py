@@ -87,9 +87,9 @@ class Runner:
         selection = Selection(PODS, self.job.namespace, labels=f"{JOB_LABEL}={self.job.key}")
         self.book = self.book or PodBook(self.cluster, selection, self.clock, self.random)
         hands = Hands(self.cluster, self.job.namespace, self.shape, self.book)
-        self._tidy(hands)
         targets = survey(self.cluster, self.job)
         self._ahead = self._clock_of_server(targets)
+        self._tidy(hands)
         self.book.start()
         record: Record | None = None
         try:
@@ -178,7 +178,7 @@ class Runner:
         Always they are not taken for done.
         """
         found = self._list(JOB_LABEL)
-        stale = left_behind(found, self.now())
+        stale = left_behind(found, self._time())
         if self.job.pull_policy == "Always":
             ended = [pod for pod in found if pod.job == self.job.key and pod.ended]
             stale += tuple(Removal(pod.name, pod.uid) for pod in ended)

@@ -224,7 +224,25 @@ def test_what_is_typed_becomes_a_job():
     assert (job.images, job.node_names, job.parallelism) == ((IMAGE, OTHER), ("b", "a"), 3)
     assert (job.timeout_seconds, job.backoff_limit, job.deadline_seconds) == (90, 0, 1200)
     assert (job.pull_secrets, job.namespace) == (("s",), "ci")
-    assert job.key == from_typed(Typed((IMAGE, OTHER)), "ci").key
+
+
+def test_the_same_images_for_the_same_nodes_are_the_same_job_again():
+    first = from_typed(Typed((IMAGE, OTHER), "a,b", parallelism=3), "ci")
+    assert first.key == from_typed(Typed((IMAGE, OTHER), "a,b"), "ci").key
+
+
+def test_the_same_images_for_other_nodes_are_another_job():
+    keys = {
+        from_typed(typed, "ci").key
+        for typed in (
+            Typed((IMAGE,)),
+            Typed((IMAGE,), "a"),
+            Typed((IMAGE,), selector="pool=a"),
+            Typed((IMAGE,), selector="pool=b"),
+            Typed((IMAGE,), pods="app=a"),
+        )
+    }
+    assert len(keys) == 5
 
 
 def test_a_short_deadline_shortens_the_attempts_that_nobody_gave_a_time():

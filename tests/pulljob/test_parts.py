@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from kip.errors import Forbidden
+from kip.pulljob.hands import is_final
 from kip.pulljob.pod import RESOURCES, Shape, pod_name, render_pod
 from kip.pulljob.podview import Fault, Shown, read_pod
 from kip.pulljob.spec import Labels, PullJob, short_hash
@@ -189,3 +191,15 @@ def test_what_keeps_the_whole_pod_from_starting_is_told_for_each_image(status, f
 def test_what_was_pulled_counts_also_when_the_pod_failed_later():
     seen = read_pod(pod(phase="Failed", reason="Evicted", containerStatuses=statuses(a=RAN)))
     assert [one.shown for one in seen.images] == [Shown.PULLED, Shown.FAILED]
+
+
+@pytest.mark.parametrize(
+    ("message", "final"),
+    [
+        ('pods is forbidden: User "x" cannot create resource "pods" in API group ""', True),
+        ("admission webhook denied: images from registry.example cannot be used here", False),
+        ("exceeded quota: few", False),
+    ],
+)
+def test_only_a_missing_right_is_about_the_caller(message, final):
+    assert is_final(Forbidden(message)) is final

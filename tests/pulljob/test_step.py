@@ -1,5 +1,7 @@
 """Single steps: what a job does in each situation. What holds for all stands in test_step_properties.py."""
 
+import base64
+import gzip
 from dataclasses import replace
 from datetime import timedelta
 
@@ -296,3 +298,9 @@ def test_a_step_over_5000_nodes_is_cheap():
     nodes = {f"node{number}": pulled for number in range(4000)}
     done = step(JOB, targets, (), replace(new_record(JOB, BEGIN), nodes=nodes), BEGIN)
     assert (len(done.starts), done.status.succeeded) == (2, 4000)
+
+
+def test_a_record_that_unfolds_without_end_is_refused():
+    bomb = base64.b64encode(gzip.compress(b" " * 2**26)).decode()
+    with pytest.raises(RecordUnreadable, match="larger"):
+        from_text(bomb)

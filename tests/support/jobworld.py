@@ -11,7 +11,7 @@ from pullworld import World, rfc3339
 
 from kip.cluster.api import CRDS, PULL_JOBS, PULL_LIST_JOBS, Resource, Selection
 from kip.config.settings import read_settings
-from kip.errors import Conflict, NotFound
+from kip.errors import Conflict, Forbidden, NotFound
 from kip.keeper.events import Events
 from kip.keeper.jobs.controller import Controller
 from kip.keeper.jobs.found import read_found
@@ -139,6 +139,15 @@ class Nodes:
 
     def items(self) -> tuple:
         return tuple(map(read_node, map(self.cluster._node, self.cluster.world.nodes)))
+
+
+class Hidden(Nodes):
+    """Nodes that may not be listed."""
+
+    complete, refused = False, Forbidden("nodes is forbidden")
+
+    def items(self) -> tuple:
+        return ()
 
 
 class Place:

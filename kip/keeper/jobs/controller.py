@@ -22,6 +22,7 @@ from kip.keeper.jobs.telling import JobEvents
 from kip.keeper.jobs.worker import Look, Nodes, Worker
 from kip.keeper.observing import detect_platform
 from kip.observe.metrics import Metrics
+from kip.pulljob.attempt import is_under_way
 from kip.pulljob.hands import Hands
 from kip.pulljob.pod import Shape
 from kip.pulljob.podview import PodView
@@ -216,9 +217,12 @@ class Controller:
             if held.worker.idle:
                 pause = min(pause, self._tried(held, partial(self._tidied, held.worker, pods)))
             elif nodes:
-                pause = min(pause, self._tried(held, partial(self._looked, held, pods, nodes, looks)))
+                look_at = partial(self._looked, held, pods, nodes, looks)
+                pause = min(pause, self._tried(held, look_at, proves=False))
         self._turn += 1
-        given = shares(budget, {uid: look.wish for uid, (_, look) in looks.items()}, self._turn)
+        # What those pull that are not looked at now, as they are delayed or over, is taken all the same.
+        taken = sum(self._pulling(held, pods) for held, pods in ready if held.worker.found.uid not in looks)
+        given = shares(budget - taken, {uid: look.wish for uid, (_, look) in looks.items()}, self._turn)
         # Who acts first has its pods a while longer until the next round: that too goes round.
         names, first = [*looks], self._turn % max(len(looks), 1)
         for uid in names[first:] + names[:first]:
@@ -266,8 +270,18 @@ class Controller:
                 seconds=round(seconds, 1),
             )
 
-    def _tried(self, held: _Held, do: Callable[[], float]) -> float:
-        """Do something for one job; what goes wrong with it is told and tried again, and hinders no other."""
+    def _pulling(self, held: _Held, pods: list[PodView]) -> int:
+        """Return on how many nodes a job pulls, by its pods, and by what it may just have begun."""
+        nodes = {pod.node for pod in pods if is_under_way(pod, self.now())}
+        if held.worker.record and not held.worker.idle:
+            nodes |= {name for name, one in held.worker.record.nodes.items() if one.open}
+        return len(nodes)
+
+    def _tried(self, held: _Held, do: Callable[[], float], *, proves: bool = True) -> float:
+        """Do something for one job; what goes wrong with it is told and tried again, and hinders no other.
+
+        `proves`: that it went well ends the row of failures; else something is still to be done.
+        """
         try:
             pause = do()
         except KipError as error:
@@ -276,7 +290,7 @@ class Controller:
             log.warning("fault", exc_info=True)
             fault = Fault(error)
         else:
-            held.failures = 0
+            held.failures = 0 if proves else held.failures
             return pause
         seconds = backoff(fault, held.failures, self.random)
         held.failures += 1

@@ -127,7 +127,7 @@ class Worker:
         if nodes.views is None and not (job.node_names or job.pod_labels):
             self._unseen = "the nodes of the cluster may not be listed: grant it, or give spec.selector.names"
             self.writer.write(self._document(job, Targets(), record, None), urgent=False)
-            return None
+            return None  # and nothing is over by that, whatever "no node" means elsewhere
         targets = self._select(job, nodes)
         mine = tuple(pods)
         wanted = step(job, targets, mine, record, self.now(), refused=self._refused)
@@ -249,7 +249,11 @@ class Worker:
         return self._targets
 
     def _document(self, job: PullJob, targets: Targets, record: Record, done: Step | None) -> Manifest:
-        shown = (done or step(job, targets, (), replace(record, nodes={}), self.now(), budget=0)).status
+        if done:
+            shown = done.status
+        else:
+            nothing = step(job, targets, (), replace(record, nodes={}), self.now(), budget=0)
+            shown = replace(nothing.status, finished=None, message="")
         return status_of(
             job,
             shown,
@@ -262,7 +266,7 @@ class Worker:
 
     def _phase(self) -> Phase:
         held = {
-            found["type"]: found["reason"]
+            found["type"]: found.get("reason", "")
             for found in self.writer.latest.get("conditions") or ()
             if found["status"] == "True"
         }

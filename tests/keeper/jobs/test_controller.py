@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
-from jobworld import NAMESPACE, JobsCluster, Keeper
+from jobworld import NAMESPACE, Hidden, JobsCluster, Keeper
 from pullworld import BAD, HANGS
 
 from kip.cluster.api import CONFIGMAPS, CRDS
@@ -442,3 +442,36 @@ def test_pods_of_a_kip_pull_that_runs_are_left_alone():
     cluster.world.add(pod)
     keeper.rounds(30)
     assert "kip-pull-other" in cluster.world.pods
+
+
+def test_where_nodes_may_not_be_listed_a_job_waits_and_says_so():
+    cluster = JobsCluster(list(NODES))
+    cluster.job("job", image=IMAGE, completionPolicy={"type": "Always", "ttlSecondsAfterFinished": 0})
+    keeper = Keeper(cluster)
+    keeper.controller.shelf_of = Hidden
+    keeper.rounds(30)
+    status = cluster.status("job")
+    assert ("completionTime" in status, conditions(status).get("Complete", "False")) == (False, "False")
+    assert "may not be listed" in str(status["conditions"])
+
+
+def test_a_job_goes_on_when_nodes_may_be_listed_again():
+    cluster = JobsCluster(list(NODES))
+    cluster.job("job", image=IMAGE)
+    keeper = Keeper(cluster)
+    keeper.controller.shelf_of = Hidden
+    keeper.rounds(5)
+    Keeper(cluster).rounds(60)
+    assert cluster.status("job")["succeeded"] == 6
+
+
+def test_a_job_that_is_delayed_keeps_its_part_of_the_budget():
+    nodes = [f"node{number}" for number in range(40)]
+    cluster = JobsCluster(nodes, {(node, IMAGE): HANGS for node in nodes})
+    for name in ("first", "second"):
+        cluster.job(name, image=IMAGE, parallelism=40)
+    keeper = Keeper(cluster, budget=10)
+    keeper.rounds(3)
+    cluster.failures = {"status imagepulljobs": [Unreachable("no answer")] * 9}
+    keeper.rounds(20)
+    assert cluster.most[""] == 10
