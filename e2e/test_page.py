@@ -91,6 +91,8 @@ def test_the_page_is_served_on_a_laptop_until_it_is_interrupted(namespace, deplo
         )
         with process:
             url = process.stdout.readline().split()[4]
-            assert counts(url)["good"]["cached"] == len(nodes())
+            eventually(
+                lambda: counts(url).get("good", {}).get("cached") == len(nodes()), "the page", seconds=30
+            )
             process.send_signal(signal.SIGINT)
             assert process.wait(20) == 0
