@@ -95,4 +95,7 @@ def test_the_page_is_served_on_a_laptop_until_it_is_interrupted(namespace, deplo
                 lambda: counts(url).get("good", {}).get("cached") == len(nodes()), "the page", seconds=30
             )
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 0
+            try:
+                assert process.wait(60) == 0
+            finally:
+                process.kill()

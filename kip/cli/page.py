@@ -1,13 +1,15 @@
 """`kip status --open`: the keeper's page, served on this machine, with the rights of whoever types it."""
 
 import secrets
+import signal
 import socket
 import sys
+import threading
 import time
 import webbrowser
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -36,12 +38,16 @@ def show_page(cluster: Cluster, place: CachePlace) -> bool:
     board = Board(time.monotonic, lambda: dict(trouble), keeps_history=False)
     board.show(matrix)
     complete = matrix.complete
-    with _served(board) as url, pauses(cluster, place.namespace, place.daemonset_name) as pause:
+    with (
+        _interrupted() as stopped,
+        _served(board) as url,
+        pauses(cluster, place.namespace, place.daemonset_name) as pause,
+    ):
         try:
             click.echo(f"The page is at {url} until Ctrl-C.")
             webbrowser.open(url)
             cost = 0.0
-            while True:
+            while not stopped.is_set():
                 pause(*pace(cost))
                 started = time.monotonic()
                 try:
@@ -59,6 +65,26 @@ def show_page(cluster: Cluster, place: CachePlace) -> bool:
                 cost = time.monotonic() - started
         except KeyboardInterrupt:
             return complete
+    return complete
+
+
+@contextmanager
+def _interrupted() -> Iterator[threading.Event]:
+    """Give what tells that Ctrl-C was typed, also where who started us had it ignored (`kip ... &` in a script)."""
+    stopped = threading.Event()
+
+    def stop(*_: object) -> NoReturn:
+        stopped.set()
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, stop)
+    try:
+        yield stopped
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ and no download.
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 
@@ -24,7 +24,7 @@ from kip.pulljob.hands import Hands, is_final
 from kip.pulljob.pod import Shape, render_pod
 from kip.pulljob.podbook import PodBook
 from kip.pulljob.podview import JOB_LABEL, Fault, PodView, read_pod
-from kip.pulljob.record import Record, new_record
+from kip.pulljob.record import FRESH, Record, new_record
 from kip.pulljob.spec import PullJob
 from kip.pulljob.step import Start, Step, left_behind, step
 from kip.pulljob.survey import survey
@@ -74,6 +74,7 @@ class Runner:
     book: PodBook | None = None
     _stopped: threading.Event = field(default_factory=threading.Event)
     _ahead: timedelta = timedelta()
+    _earlier: tuple[PodView, ...] = ()
 
     def stop(self) -> None:
         """Ask for the end: all pods are removed. Safe in a signal handler."""
@@ -102,6 +103,10 @@ class Runner:
 
     def _loop(self, book: PodBook, hands: Hands, targets: Targets, began: float) -> End:
         record = new_record(self.job, self._time())
+        for pod in self._earlier:
+            serial = max(pod.serial, record.of(pod.node).closed)
+            nodes = {**record.nodes, pod.node: replace(FRESH, started=serial, closed=serial)}
+            record = replace(record, nodes=nodes)
         refused: dict[str, Fault | None] = {}
         look_at, learn_at = self.clock() + LOOK_AT_NODES_SECONDS, self.clock() + LEARN_SECONDS
         while not book.complete and not self._stopped.is_set():
@@ -142,7 +147,8 @@ class Runner:
         return ahead if abs(ahead) > NEARLY_THE_SAME else timedelta()
 
     def _mine(self, book: PodBook) -> tuple[PodView, ...]:
-        return tuple(pod for pod in book.views() if pod.job == self.job.key)
+        earlier = {pod.uid for pod in self._earlier}
+        return tuple(pod for pod in book.views() if pod.job == self.job.key and pod.uid not in earlier)
 
     def _wait(self, book: PodBook, done: Step, look_at: float, *, at_once: bool) -> None:
         seconds = 0.0 if at_once else min(LONGEST_WAIT_SECONDS, look_at - self.clock())
@@ -180,8 +186,9 @@ class Runner:
         found = self._list(JOB_LABEL)
         stale = left_behind(found, self._time())
         if self.job.pull_policy == "Always":
-            ended = [pod for pod in found if pod.job == self.job.key and pod.ended]
-            stale += tuple(Removal(pod.name, pod.uid) for pod in ended)
+            # They are seen for a while longer, so that their serials are not given again.
+            self._earlier = tuple(pod for pod in found if pod.job == self.job.key and pod.ended)
+            stale += tuple(Removal(pod.name, pod.uid) for pod in self._earlier)
         hands.remove(stale)
 
     def _clear(self, hands: Hands, targets: Targets, record: Record | None) -> None:

@@ -1,6 +1,7 @@
 """`kip status --open`."""
 
 import json
+import signal
 from contextlib import nullcontext
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
@@ -183,3 +184,15 @@ def test_it_goes_with_no_other_form(kip, cluster, more, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     code, _, err = kip("status", "--open", *more, **VALUES)
     assert (code, "--open goes with no other form" in err) == (2, True)
+
+
+def test_ctrl_c_is_heard_also_where_interrupts_were_ignored_by_who_started_it():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with page_module._interrupted() as stopped:
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+            assert stopped.is_set()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
