@@ -70,7 +70,7 @@ def show_page(cluster: Cluster, place: CachePlace) -> bool:
 
 @contextmanager
 def _interrupted() -> Iterator[threading.Event]:
-    """Give what tells that Ctrl-C was typed, also where who started us had it ignored (`kip ... &` in a script)."""
+    """Give what tells that Ctrl-C was typed, also where it was ignored before, as in a script with `&`."""
     stopped = threading.Event()
 
     def stop(*_: object) -> NoReturn:

@@ -10,6 +10,7 @@ from urllib.request import Request, urlopen
 import pytest
 from samples import manifest, stored
 
+from kip.cli.page import _interrupted
 from kip.cluster.api import Listing
 from kip.errors import Forbidden, ServerError
 
@@ -189,7 +190,7 @@ def test_it_goes_with_no_other_form(kip, cluster, more, monkeypatch):
 def test_ctrl_c_is_heard_also_where_interrupts_were_ignored_by_who_started_it():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with page_module._interrupted() as stopped:
+        with _interrupted() as stopped:
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
             assert stopped.is_set()
