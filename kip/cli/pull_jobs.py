@@ -152,7 +152,10 @@ def _with(document: Mapping[str, Any], values: Mapping[str, str]) -> Mapping[str
     """Return the manifest with the values set, whatever place holders stood there."""
     if "image" in values and document["kind"] == LIST:
         raise UsageError(f"--set image=... is not for an {LIST}", hint="Write the images into the manifest.")
-    metadata, spec = dict(document.get("metadata") or {}), dict(document.get("spec") or {})
+    given = [document.get(part) or {} for part in ("metadata", "spec")]
+    if not all(isinstance(part, Mapping) for part in given):
+        return document  # whoever reads it says what is wrong
+    metadata, spec = map(dict, given)
     if "name" in values:
         metadata["name"] = values["name"]
     if "image" in values:
@@ -164,7 +167,8 @@ def _read_all(documents: Iterable[Mapping[str, Any]], namespace: str, default: s
     jobs: list[PullJob] = []
     problems: list[Problem] = []
     for document in documents:
-        named = (document.get("metadata") or {}).get("namespace")
+        metadata = document.get("metadata")
+        named = metadata.get("namespace") if isinstance(metadata, Mapping) else None
         if namespace and named and named != namespace:
             raise UsageError(
                 f"the job is for namespace {named}, and -n says {namespace}", hint="Leave one of the two out."

@@ -73,8 +73,9 @@ def new_record(job: PullJob, now: datetime) -> Record:
 def carried(record: Record, job: PullJob, now: datetime) -> Record:
     """Return the record of a job whose spec was edited: what is pulled and still wanted need not be again.
 
-    What failed is tried anew, and the clock of the deadline starts again. Serials go on, so that the new pods
-    have other names than those which are still there.
+    What failed is tried anew, and the clock of the deadline starts again. Pods of the spec before count for
+    what they have pulled, but not for what they failed at. Serials go on, so that the new pods have other
+    names than those which are still there.
     """
     places = {image: number for number, image in enumerate(job.images)}
     moves = [(old, places[image]) for old, image in enumerate(record.images) if image in places]
@@ -82,7 +83,7 @@ def carried(record: Record, job: PullJob, now: datetime) -> Record:
         name: replace(
             FRESH,
             started=node.started,
-            closed=node.closed,
+            closed=node.started,
             pulled=sum(1 << new for old, new in moves if node.pulled >> old & 1),
             since=node.since,
             pulls={new: node.pulls[old] for old, new in moves if old in node.pulls},

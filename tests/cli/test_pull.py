@@ -288,3 +288,10 @@ def test_a_table_of_many_cells_has_a_row_for_each_image(kip, cluster):
     _, out, _ = kip("pull", IMAGE, "--retries", "0", **VALUES)
     assert out.splitlines()[0].split()[:2] == ["IMAGE", "PULLED"]
     assert out.splitlines()[1].split()[:5] == [IMAGE, "48", "0", "1", "0"]
+
+
+def test_a_manifest_whose_parts_are_no_mappings_is_told(kip, tmp_path):
+    job = tmp_path / "job.yaml"
+    job.write_text("apiVersion: apps.kruise.io/v1beta1\nkind: ImagePullJob\nmetadata: foo\nspec: [1]\n")
+    code, _, err = kip("pull", "-f", str(job))
+    assert (code, "metadata='foo': is no mapping of fields" in err) == (2, True)

@@ -478,3 +478,16 @@ def test_a_job_that_is_delayed_keeps_its_part_of_the_budget():
         cluster.job(name, image=IMAGE, parallelism=40)
     Keeper(cluster, budget=10).rounds(30)
     assert cluster.most[""] == 10
+
+
+def test_an_edit_of_a_running_job_is_not_judged_by_the_pods_of_the_spec_before():
+    cluster = JobsCluster(["node1"], {("node1", IMAGE): HANGS})
+    cluster.job("job", image=IMAGE, pullPolicy={"backoffLimit": 0, "timeoutSeconds": 60})
+    keeper = Keeper(cluster)
+    keeper.rounds(3)
+    cluster.world.fate[("node1", IMAGE)] = BAD
+    cluster.job("job", image=IMAGE, pullSecrets=["right"], pullPolicy={"backoffLimit": 0})
+    keeper.rounds(1)
+    cluster.world.fate.clear()
+    keeper.rounds(60, until=is_over(cluster))
+    assert (cluster.status("job")["succeeded"], cluster.status("job")["failed"]) == (1, 0)
