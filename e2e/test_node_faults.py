@@ -112,7 +112,7 @@ class Cache:
         """Return the names of the images that run on the node."""
         return {name for where, name in running_containers(self.namespace) if where == node}
 
-    def reaches(self, some: list[str], *names: str, seconds: float = 30) -> None:
+    def reaches(self, some: list[str], *names: str, seconds: float = 60) -> None:
         """Wait until exactly these images run on each of these nodes."""
         wanted = {(node, name) for node in some for name in names}
 
