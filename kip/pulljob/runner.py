@@ -187,7 +187,9 @@ class Runner:
         stale = left_behind(found, self._time())
         if self.job.pull_policy == "Always":
             # They are seen for a while longer, so that their serials are not given again.
-            self._earlier = tuple(pod for pod in found if pod.job == self.job.key and pod.ended)
+            self._earlier = tuple(
+                pod for pod in found if pod.job == self.job.key and (pod.ended or pod.deleting)
+            )
             stale += tuple(Removal(pod.name, pod.uid) for pod in self._earlier)
         hands.remove(stale)
 
