@@ -303,6 +303,7 @@ def test_a_moved_tag_is_fetched_with_pull_policy_always(pull, all_nodes):
     later = cells(out)
     assert code == 0
     assert all(later[key]["digest"] != first[key]["digest"] for key in first)
+    pull.gone()
     again = cells(pull(image, "--nodes", all_nodes, "-o", "json")[1])
     assert all(cell["present"] for cell in again.values())
 

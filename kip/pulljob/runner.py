@@ -75,6 +75,7 @@ class Runner:
     _stopped: threading.Event = field(default_factory=threading.Event)
     _ahead: timedelta = timedelta()
     _earlier: tuple[PodView, ...] = ()
+    _ours: dict[str, str] = field(default_factory=dict)
 
     def stop(self) -> None:
         """Ask for the end: all pods are removed. Safe in a signal handler."""
@@ -148,7 +149,9 @@ class Runner:
 
     def _mine(self, book: PodBook) -> tuple[PodView, ...]:
         earlier = {pod.uid for pod in self._earlier}
-        return tuple(pod for pod in book.views() if pod.job == self.job.key and pod.uid not in earlier)
+        mine = tuple(pod for pod in book.views() if pod.job == self.job.key and pod.uid not in earlier)
+        self._ours |= {pod.uid: pod.node for pod in mine}
+        return mine
 
     def _wait(self, book: PodBook, done: Step, look_at: float, *, at_once: bool) -> None:
         seconds = 0.0 if at_once else min(LONGEST_WAIT_SECONDS, look_at - self.clock())
@@ -174,7 +177,7 @@ class Runner:
         with suppress(ApiError):
             events = Selection(EVENTS, self.job.namespace, fields=PULLS)
             for page in self.cluster.pages(events):
-                record = learn(self.job, record, page.items)
+                record = learn(self.job, record, page.items, self._ours)
         return record
 
     def _tidy(self, hands: Hands) -> None:
