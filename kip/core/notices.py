@@ -43,7 +43,7 @@ class Condition:
     """Something that lasts, and is told when it begins, and when it is over.
 
     `key` makes it the same one at two looks. `over` is the reason that tells of its end, "" where nothing is
-    to be told then. `exact`: other words are another thing, and told at once.
+    to be told then. `exact`: other words are another thing, and told at once. `remedies` is what to do.
     """
 
     key: tuple[str, ...]
@@ -51,6 +51,7 @@ class Condition:
     note: str
     over: str = ""
     exact: bool = False
+    remedies: frozenset[str] = frozenset()
 
 
 def of_troubles(found: Iterable[Trouble]) -> tuple[Condition, ...]:
@@ -61,12 +62,17 @@ def of_troubles(found: Iterable[Trouble]) -> tuple[Condition, ...]:
         if trouble.failed:
             images.setdefault(trouble.images[0], []).append(trouble)
         else:
-            others.append(Condition(trouble.key, "NodeNotServed", _told(trouble), over="NodeServed"))
+            others.append(_condition(trouble.key, "NodeNotServed", [trouble], over="NodeServed"))
     failing = (
-        Condition(("image", name), "ImageFailed", " ".join(map(_told, same)), over="ImageRecovered")
+        _condition(("image", name), "ImageFailed", same, over="ImageRecovered")
         for name, same in images.items()
     )
     return (*failing, *others)
+
+
+def _condition(key: tuple[str, ...], reason: str, found: list[Trouble], over: str) -> Condition:
+    remedies = frozenset(trouble.remedy for trouble in found if trouble.remedy)
+    return Condition(key, reason, " ".join(map(_told, found)), over, remedies=remedies)
 
 
 def settings_refused(problem: str) -> Condition:

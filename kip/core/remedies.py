@@ -42,6 +42,7 @@ REACH = "It is tried again. If it lasts, see whether the node reaches the regist
 RAISE = "Raise CACHING_MEMORY_LIMIT; 30Mi is enough for every container runtime."
 ADDED = "The node cannot run the sleeper in this image: see what a webhook or a security profile adds to it."
 ROOM = "Make room on the node, lower CACHING_*_REQUEST, or set CACHING_PRIORITY_CLASS."
+PODS_ROOM = "Make room on the node: its kubelet's maxPods is reached. Or set CACHING_PRIORITY_CLASS."
 SETS_UP = "The node cannot set up the pod: see its network plug-in, runtime and disk."
 SILENT = "The node does not answer, see `kubectl describe node`. The image comes with it, or the node goes."
 
@@ -61,7 +62,8 @@ REMEDIES = (
     Remedy(STARTS, "", ADDED, lasting=True),
     Remedy(r"\w+", r"back-off \S+ restarting", ADDED, lasting=True),
     Remedy("FailedCreatePodSandBox|FailedMount", "", SETS_UP),
-    Remedy("Unschedulable", "Insufficient|Too many pods", ROOM),
+    Remedy("Unschedulable", "Insufficient", ROOM),
+    Remedy("Unschedulable", "Too many pods", PODS_ROOM),
     Remedy("Unschedulable", "taint", "Tolerate it by TOLERATIONS, or leave the node out by AFFINITY."),
     Remedy(r"OutOf\w+|Evicted|\w*Pressure", "", "Make room on the node."),
     Remedy("NodeNotReady|KubeletSilent", "", SILENT),

@@ -1,7 +1,7 @@
 """What a keeper tells people of its cache, once each: what begins, what is over, what was changed."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -42,6 +42,9 @@ REMIND_SECONDS = 1800.0
 NEWS_SECONDS = 300.0
 """So soon where its words have changed: the first look may have seen one node of many."""
 
+TURN_SECONDS = 10.0
+"""So soon where something else is to be done about it, and after twice the time at each further turn."""
+
 STEADY_SECONDS = 4.0
 """A trouble of the cache is over when it was not seen for so long: a container that crashes again and again
 runs for a moment each time."""
@@ -60,7 +63,14 @@ class Told:
     told_at: float
     event: str
     count: int = 1
+    turn: float = TURN_SECONDS
     gone_at: float | None = None
+
+    def is_news(self, condition: Condition, now: float) -> bool:
+        """Whether the condition as it is now should be told anew."""
+        other = condition.remedies - self.condition.remedies
+        pause = min(self.turn, NEWS_SECONDS) if other else NEWS_SECONDS
+        return condition != self.condition and now - self.told_at >= pause
 
 
 @dataclass(slots=True)
@@ -141,7 +151,7 @@ class Telling:
             if told is None or (condition.exact and condition != told.condition):
                 self._told[key] = self._begin(condition, now)
             else:
-                self._goes_on(told, condition, now)
+                self._goes_on(key, told, condition, now)
         for key in [key for key in self._told if key[0] == source and key not in current]:
             told = self._told[key]
             told.gone_at = now if told.gone_at is None else told.gone_at
@@ -154,17 +164,16 @@ class Telling:
         notice = Notice(self.now(), condition.reason, redacted(condition.note), warning=True)
         return Told(condition, notice, now, self._send(notice))
 
-    def _goes_on(self, told: Told, condition: Condition, now: float) -> None:
+    def _goes_on(self, key: tuple[str, ...], told: Told, condition: Condition, now: float) -> None:
         """Tell what lasts again: by its Event's series, or, where its words have changed, anew."""
         told.gone_at = None
-        age = now - told.told_at
-        if condition != told.condition and age >= NEWS_SECONDS:
-            again = self._begin(condition, now)
-            told.condition, told.notice, told.told_at = again.condition, again.notice, now
-            told.event, told.count = again.event, 1
+        if told.is_news(condition, now):
+            self._told[key] = replace(self._begin(condition, now), turn=2 * told.turn)
         elif not told.event or self.events.lost(told.event):
             told.event = self.events.write(told.notice)
-        elif age >= REMIND_SECONDS and self.events.write_again(told.event, told.count + 1, self.now()):
+        elif now - told.told_at >= REMIND_SECONDS and self.events.write_again(
+            told.event, told.count + 1, self.now()
+        ):
             told.told_at, told.count = now, told.count + 1
 
     def _tell(self, reason: str, note: str) -> None:

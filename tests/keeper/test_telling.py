@@ -22,7 +22,7 @@ from kip.keeper import telling as telling_module
 from kip.keeper.events import BURST, REFILL_SECONDS, RESERVE, Events
 from kip.keeper.live_settings import LiveSettings
 from kip.keeper.reconcile import Outcome
-from kip.keeper.telling import NEWS_SECONDS, REMIND_SECONDS, STEADY_SECONDS, Telling
+from kip.keeper.telling import NEWS_SECONDS, REMIND_SECONDS, STEADY_SECONDS, TURN_SECONDS, Telling
 
 EPOCH = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 CACHE = stored(manifest()) | {"kind": "DaemonSet", "status": COMPLETE}
@@ -123,11 +123,28 @@ def test_what_lasts_long_is_one_event_whose_series_counts():
 def test_what_has_changed_meanwhile_is_told_anew():
     scene = settled()
     scene.survey(CACHED, FAILED)
-    scene.survey(CACHED, FAILED, after=NEWS_SECONDS, message="unauthorized")
+    scene.survey(FAILED, FAILED, after=NEWS_SECONDS)
+    assert [event["note"].split(". ")[0] for event in scene.events] == [
+        "ide on n1: ErrImagePull: not found",
+        "ide on n0, n1: ErrImagePull: not found",
+    ]
+
+
+def test_another_remedy_is_soon_told():
+    scene = settled()
+    scene.survey(CACHED, FAILED)
+    scene.survey(CACHED, FAILED, after=TURN_SECONDS, message="unauthorized")
     assert [event["note"].split(". ")[0] for event in scene.events] == [
         "ide on n1: ErrImagePull: not found",
         "ide on n1: ErrImagePull: unauthorized",
     ]
+
+
+def test_what_turns_again_and_again_is_told_less_and_less():
+    scene = settled()
+    for number in range(120):
+        scene.survey(CACHED, FAILED, after=TURN_SECONDS, message=("not found", "unauthorized")[number % 2])
+    assert len(scene.notices) < 12
 
 
 def test_a_trouble_that_is_away_for_a_moment_is_not_over():
