@@ -19,7 +19,7 @@ from kip.cli.pull_jobs import Typed, from_files, from_typed, held
 from kip.cli.pull_progress import telling
 from kip.cli.pull_rbac import rbac
 from kip.cli.pull_report import is_complete, said, tables, to_document
-from kip.cli.status_table import console
+from kip.cli.tables import console
 from kip.cluster.api import Cluster
 from kip.cluster.client import connect
 from kip.config import sources

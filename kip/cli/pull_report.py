@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from kip.cli.tables import new_table, short_digest
+from kip.core.naming import some_of
 from kip.core.status import API_VERSION
 from kip.pulljob.runner import End
 from kip.pulljob.spec import PullJob
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
 MOST_ROWS = 40
 """Of more images times nodes the table has a row for each image."""
 
-NODES_NAMED = 5
-DIGEST_LENGTH = 12
 UNITS = ("B", "kB", "MB", "GB")
 THOUSAND = 1000
 
@@ -51,7 +51,7 @@ def said(job: PullJob, end: End) -> Iterator[str]:
             key = (cell.image, cell.fault.reason, cell.fault.message)
             groups.setdefault(key, []).append(cell.node)
     for (image, reason, message), nodes in groups.items():
-        yield f"{image} on {named(nodes)}: {reason}: {message}".rstrip(": ")
+        yield f"{image} on {some_of(nodes)}: {reason}: {message}".rstrip(": ")
     for skipped in status.skipped:
         yield f"left out {skipped.node}: {skipped.reason}"
     how = "Complete" if is_complete(end) else "Stopped" if end.stopped else "Not complete"
@@ -59,12 +59,6 @@ def said(job: PullJob, end: End) -> Iterator[str]:
         f"{how} after {end.seconds:.0f} s: {status.succeeded} of {status.desired} nodes have all images"
         f" of {job.name}; {status.message}."
     )
-
-
-def named(nodes: list[str]) -> str:
-    """Name some nodes, and count the others."""
-    more = f" and {len(nodes) - NODES_NAMED} more" if len(nodes) > NODES_NAMED else ""
-    return ", ".join(nodes[:NODES_NAMED]) + more
 
 
 def amount(size: int | None) -> str:
@@ -120,21 +114,29 @@ def _cell(cell: Cell) -> dict[str, Any]:
 
 
 def _by_cell(found: list[Cell]) -> "Table":
-    table = _table("IMAGE", "NODE", "STATE", "TIME", "SIZE", "DIGEST")
+    table = new_table("IMAGE", "NODE", "STATE", "TIME", "SIZE", "DIGEST")
     for cell in found:
         pull, reason = cell.pull, cell.fault.reason if cell.fault else ""
         if cell.state is not State.PULLED:
             _row(table, cell.image, cell.node, cell.state.value, "", "", reason)
         elif pull:
             time = "was there" if pull.there else "" if pull.seconds is None else f"{pull.seconds:.1f} s"
-            _row(table, cell.image, cell.node, cell.state.value, time, amount(pull.size), _short(pull.digest))
+            _row(
+                table,
+                cell.image,
+                cell.node,
+                cell.state.value,
+                time,
+                amount(pull.size),
+                short_digest(pull.digest),
+            )
         else:
             _row(table, cell.image, cell.node, cell.state.value, "", "", "")
     return table
 
 
 def _by_image(found: list[Cell]) -> "Table":
-    table = _table("IMAGE", "PULLED", "WERE THERE", "FAILED", "OTHER", "LONGEST", "SIZE", "DIGEST")
+    table = new_table("IMAGE", "PULLED", "WERE THERE", "FAILED", "OTHER", "LONGEST", "SIZE", "DIGEST")
     by_image: dict[str, list[Cell]] = {}
     for cell in found:
         by_image.setdefault(cell.image, []).append(cell)
@@ -143,24 +145,11 @@ def _by_image(found: list[Cell]) -> "Table":
         pulled, failed = (sum(cell.state is state for cell in row) for state in (State.PULLED, State.FAILED))
         there = sum(pull.there for pull in pulls)
         longest = max((pull.seconds for pull in pulls if pull.seconds is not None), default=None)
-        digests = sorted({_short(pull.digest) for pull in pulls})
+        digests = sorted({short_digest(pull.digest) for pull in pulls})
         counts = (str(pulled - there), str(there), str(failed), str(len(row) - pulled - failed))
         size = max((pull.size for pull in pulls if pull.size), default=None)
         time = "" if longest is None else f"{longest:.1f} s"
         _row(table, image, *counts, time, amount(size), ", ".join(digests))
-    return table
-
-
-def _short(digest: str) -> str:
-    return digest.rpartition(":")[2][:DIGEST_LENGTH]
-
-
-def _table(*titles: str) -> "Table":
-    from rich.table import Table  # noqa: PLC0415 - only people pay for it
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in titles:
-        table.add_column(title, overflow="fold")
     return table
 
 

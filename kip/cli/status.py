@@ -9,7 +9,8 @@ from kip.cli.cache import read_status
 from kip.cli.options import cluster_options, output_option, place_from, place_options
 from kip.cli.output import document
 from kip.cli.page import show_page
-from kip.cli.status_table import console, picture
+from kip.cli.status_table import picture
+from kip.cli.tables import console
 from kip.cli.waiter import PASSING, pace, pauses
 from kip.cluster.api import Cluster
 from kip.cluster.client import connect

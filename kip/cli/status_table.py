@@ -4,23 +4,20 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from kip.cli.tables import new_table, short_digest
 from kip.core.cell import Cell, State
 from kip.core.status import Matrix
 from kip.core.troubles import troubles
 from kip.core.verdict import verdict
 
 if TYPE_CHECKING:
-    from rich.console import Console, Group
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
 NODE_COLUMNS = 8
 """With more nodes than this the table counts them instead of naming each."""
 
-FILE_WIDTH = 10_000
-"""Into a file or a pipe no line is folded."""
-
-DIGEST_LENGTH = 12
 MARKS = {
     State.CACHED: ("cached", "green"),
     State.PULLING: ("pulling", "cyan"),
@@ -31,20 +28,9 @@ MARKS = {
 COUNTS = [state.value.upper() for state in State]
 
 
-def console() -> "Console":
-    """Return the console to print on."""
-    from rich.console import Console  # noqa: PLC0415 - only people pay for it
-
-    # No emoji: `:1234:`, as in the kubelet's "dial tcp 10.0.0.1:1234: refused", would become one.
-    found = Console(highlight=False, emoji=False)
-    if not found.is_terminal:
-        found.width = FILE_WIDTH
-    return found
-
-
 def picture(matrix: Matrix, *, by_node: bool, wide: bool) -> "Group":
     """Return the whole of what is shown: table, faults, verdict."""
-    from rich.console import Group  # noqa: PLC0415
+    from rich.console import Group  # noqa: PLC0415 - only people pay for it
     from rich.text import Text  # noqa: PLC0415
 
     table = _nodes(matrix, wide=wide) if by_node else _images(matrix, wide=wide)
@@ -60,11 +46,11 @@ def _images(matrix: Matrix, *, wide: bool) -> "Table":
     nodes = (*matrix.nodes, *matrix.podless)
     named = len(nodes) <= NODE_COLUMNS and not wide
     titles = [*nodes] if named else COUNTS
-    table = _table("NAME", "IMAGE", *titles, *(["DIGESTS"] if wide else []))
+    table = new_table("NAME", "IMAGE", *titles, *(["DIGESTS"] if wide else []))
     cells = {(cell.name, cell.node): cell for cell in matrix.cells}
     digests: dict[str, Counter[str]] = {}
     for cell in matrix.cells:
-        digests.setdefault(cell.name, Counter())[_short(cell.digest)] += 1
+        digests.setdefault(cell.name, Counter())[short_digest(cell.digest)] += 1
     for (name, image), count in matrix.counts().items():
         row = [_mark(cells[name, node]) for node in nodes] if named else _numbers(count)
         table.add_row(_plain(name), _plain(image), *row, *([_digests(digests[name])] if wide else []))
@@ -72,7 +58,7 @@ def _images(matrix: Matrix, *, wide: bool) -> "Table":
 
 
 def _nodes(matrix: Matrix, *, wide: bool) -> "Table":
-    table = _table("NODE", *COUNTS, *(["NOT CACHED"] if wide else []))
+    table = new_table("NODE", *COUNTS, *(["NOT CACHED"] if wide else []))
     rows: dict[str, list[Cell]] = {node: [] for node in (*matrix.nodes, *matrix.podless)}
     for cell in matrix.cells:
         rows[cell.node].append(cell)
@@ -80,15 +66,6 @@ def _nodes(matrix: Matrix, *, wide: bool) -> "Table":
         missing = ", ".join(f"{cell.name} {cell.state.value}" for cell in cells if cell.state != State.CACHED)
         counts = _numbers(Counter(cell.state for cell in cells))
         table.add_row(_plain(node), *counts, *([_plain(missing)] if wide else []))
-    return table
-
-
-def _table(*titles: str) -> "Table":
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in titles:
-        table.add_column(title, overflow="fold")
     return table
 
 
@@ -105,10 +82,6 @@ def _numbers(count: Counter[State]) -> Iterator[str]:
 def _mark(cell: Cell) -> str:
     word, colour = MARKS[cell.state]
     return f"[{colour}]{word}[/]"
-
-
-def _short(digest: str) -> str:
-    return digest.rpartition(":")[2][:DIGEST_LENGTH]
 
 
 def _digests(found: Counter[str]) -> str:

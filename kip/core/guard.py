@@ -4,10 +4,10 @@ With the right to read pods both are answered node by node. Without, by the coun
 and where these say nothing, by patience.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kip.core.cache_pods import CachePod
+from kip.core.naming import some_of
 from kip.core.pins import Images, Pins, endangered, homeless_nodes, nodes_of, still_needed, without
 from kip.core.progress import read_progress
 from kip.core.render import cache_labels
@@ -50,7 +50,6 @@ ROOM_PATIENCE = 5.0
 """Seconds that the scheduler may need for a cache pod before its node counts as full."""
 
 UNWELCOME = "no pods are made that request nothing; perhaps because of a LimitRange"
-NODES_SHOWN = 5
 Pods = tuple[CachePod, ...]
 
 
@@ -250,10 +249,4 @@ def _all(pins: Pins) -> Images:
 
 
 def _in_words(pins: Pins) -> str:
-    return f"{_some(sorted(_all(pins)))} on {_some(sorted(pins))}"
-
-
-def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    more = len(listed) - NODES_SHOWN
-    return ", ".join(listed[:NODES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return f"{some_of(sorted(_all(pins)))} on {some_of(sorted(pins))}"

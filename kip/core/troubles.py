@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kip.core.cell import FAILED_CREATE, Cell, State
+from kip.core.naming import some_of
 from kip.core.remedies import remedy_for
 from kip.core.status import Matrix
 
@@ -19,7 +20,6 @@ FAILED = (State.FAILED, State.CACHED)
 """An image that is held by the pod before can fail as well: the newest does not come up."""
 
 VAGUE = ("ImagePullBackOff", "CrashLoopBackOff")
-SOME_NODES = 5
 SOME_IMAGES = 3
 
 
@@ -54,11 +54,9 @@ class Trouble:
     @property
     def where(self) -> str:
         """Name some of the nodes, and count the others."""
-        named = ", ".join(self.nodes[:SOME_NODES])
-        more = self.count - min(len(self.nodes), SOME_NODES)
-        if not named:
-            return f"{more} node{'s' * (more != 1)}"
-        return f"{named} and {more} more" if more else named
+        if not self.nodes:
+            return f"{self.count} node{'s' * (self.count != 1)}"
+        return some_of(self.nodes, self.count)
 
 
 def troubles(matrix: Matrix) -> tuple[Trouble, ...]:

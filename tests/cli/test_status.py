@@ -7,7 +7,8 @@ import pytest
 from page_scenes import make_matrix
 from samples import manifest, stored
 
-from kip.cli.status_table import console, picture
+from kip.cli.status_table import picture
+from kip.cli.tables import console
 from kip.cluster.api import EVENTS, PODS, Listing
 from kip.core.status import with_podless
 from kip.errors import Forbidden
