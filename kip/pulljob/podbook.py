@@ -9,7 +9,7 @@ import structlog
 
 from kip.cluster.api import Cluster, Selection
 from kip.cluster.backoff import backoff
-from kip.cluster.watch import QUIET_SECONDS, WATCH_SECONDS
+from kip.cluster.watch import PROVEN_SECONDS, QUIET_SECONDS, WATCH_SECONDS
 from kip.errors import ApiError, Fault, Forbidden, Gone, KipError, Unauthorized
 from kip.pulljob.podview import PodView, read_pod
 
@@ -80,9 +80,9 @@ class PodBook:
     def _follow_for_ever(self) -> None:
         failures = 0
         while not self._stopped.is_set():
+            began = self._clock()
             try:
                 self._follow()
-                failures = 0
             except FATAL as error:
                 if self._end(error):
                     return
@@ -94,6 +94,7 @@ class PodBook:
                 return
             if self._stopped.is_set():
                 return
+            failures = 0 if self._clock() - began > PROVEN_SECONDS else failures
             seconds = backoff(interruption, failures, self._random)
             failures += 1
             log.warning(

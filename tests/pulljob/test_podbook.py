@@ -90,6 +90,25 @@ def test_trouble_is_retried():
     assert nodes(follow(Cluster([pod("a")], [], [Unreachable("x"), Unreachable("y")]))) == {"a"}
 
 
+def test_what_worked_for_long_starts_a_new_row_of_failures(monkeypatch):
+    rows: list[int] = []
+    monkeypatch.setattr(podbook, "backoff", lambda _error, failures, _random: rows.append(failures) or 0.0)
+    clock = Clock()
+
+    class Breaking(Cluster):
+        def watch(self, *_: object) -> Iterator[WatchEvent]:
+            clock.seconds += 100.0
+            if len(rows) == 3:
+                self.book.stop()
+            yield from ()
+            raise Unreachable("the connection broke")
+
+    cluster = Breaking([pod("a")], [], [Unreachable("x"), Unreachable("y")])
+    cluster.book = PodBook(cluster, SELECTION, clock, Random(1))
+    cluster.book._follow_for_ever()
+    assert rows == [0, 1, 0]
+
+
 def test_a_missing_right_ends_the_wait():
     book = follow(Cluster([], [], [Forbidden("no")]))
     with pytest.raises(Forbidden):
