@@ -25,27 +25,42 @@ PROVEN_SECONDS = 60.0
 log = structlog.get_logger()
 
 
-def follow(cluster: Cluster, selection: Selection, clock: Callable[[], float]) -> Iterator[WatchEvent | None]:
-    """Yield None once it begins, then every event, until something fails.
+def events_after(
+    cluster: Cluster,
+    selection: Selection,
+    version: str,
+    clock: Callable[[], float],
+    stopped: Callable[[], bool],
+) -> Iterator[WatchEvent]:
+    """Yield every event after a version, bookmarks left out, until it is `stopped` or something fails.
 
     The end of a watch request is no failure: the next goes on from the last version seen. Raises Gone when
     that version is too old, and any other ApiError as it comes.
     """
-    # A page tells the version of all; there may be many thousands of Events.
-    version = next(cluster.pages(selection)).version
-    yield None
-    while True:
-        started, version_before = clock(), version
-        quiet = selection.resource is EVENTS
+    quiet = selection.resource is EVENTS
+    while not stopped():
+        began, before = clock(), version
         for event in cluster.watch(selection, version, QUIET_WATCH_SECONDS if quiet else WATCH_SECONDS):
             version = event.version or version
+            if stopped():
+                return
             if event.type != "BOOKMARK":
                 yield event
-        if version == version_before and clock() - started < QUIET_SECONDS:
+        if version == before and clock() - began < QUIET_SECONDS:
             raise Gone("the watch ended at once")
         if quiet:
             # Of Events the API server sends no bookmarks: an old version would soon be one that is gone.
             version = next(cluster.pages(selection)).version
+
+
+def follow(
+    cluster: Cluster, selection: Selection, clock: Callable[[], float], stopped: Callable[[], bool]
+) -> Iterator[WatchEvent | None]:
+    """Yield None once it begins, then every event, as `events_after` does."""
+    # A page tells the version of all; there may be many thousands of Events.
+    version = next(cluster.pages(selection)).version
+    yield None
+    yield from events_after(cluster, selection, version, clock, stopped)
 
 
 def watch_for_ever(
@@ -69,7 +84,7 @@ def watch_for_ever(
     while not stop.is_set():
         began = clock()
         try:
-            for event in follow(cluster, selection, clock):
+            for event in follow(cluster, selection, clock, stop.is_set):
                 if stop.is_set():
                     return
                 # A list alone proves nothing about the watch: only an event does, or that it lasts.

@@ -9,8 +9,8 @@ import structlog
 
 from kip.cluster.api import Cluster, Selection
 from kip.cluster.backoff import backoff
-from kip.cluster.watch import PROVEN_SECONDS, QUIET_SECONDS, WATCH_SECONDS
-from kip.errors import ApiError, Fault, Forbidden, Gone, KipError, Unauthorized
+from kip.cluster.watch import PROVEN_SECONDS, events_after
+from kip.errors import ApiError, Fault, Forbidden, KipError, Unauthorized
 from kip.pulljob.podview import PodView, read_pod
 
 Manifest = dict[str, Any]
@@ -112,16 +112,9 @@ class PodBook:
 
     def _follow(self) -> None:
         version = self._list()
-        while not self._stopped.is_set():
-            began, before = self._clock(), version
-            for event in self._cluster.watch(self._selection, version, WATCH_SECONDS):
-                version = event.version or version
-                if self._stopped.is_set():
-                    return
-                if event.type != "BOOKMARK":
-                    self._take(event.type, event.object)
-            if version == before and self._clock() - began < QUIET_SECONDS:
-                raise Gone("the watch ended at once")
+        stopped = self._stopped.is_set
+        for event in events_after(self._cluster, self._selection, version, self._clock, stopped):
+            self._take(event.type, event.object)
 
     def _list(self) -> str:
         with self._lock:

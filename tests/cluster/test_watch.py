@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from structlog.testing import capture_logs
 
-from kip.cluster.api import DAEMONSETS, Listing, Selection, WatchEvent
+from kip.cluster.api import DAEMONSETS, EVENTS, Listing, Selection, WatchEvent
 from kip.cluster.backoff import backoff
 from kip.cluster.watch import follow, watch_for_ever
 from kip.errors import Forbidden, Gone, ServerError, TooManyRequests, Unreachable
@@ -62,6 +62,10 @@ class Clock:
         return self.now
 
 
+def never() -> bool:
+    return False
+
+
 def event(kind: str, version: str) -> WatchEvent:
     return WatchEvent(kind, {"metadata": {"resourceVersion": version}})
 
@@ -78,7 +82,7 @@ def watched(cluster, *, waits: int, step: float = 5.0) -> tuple[list[float], int
 def followed(cluster, *, step: float = 100.0) -> list:
     found = []
     with pytest.raises((Unreachable, Gone)):
-        found += follow(cluster, SELECTION, Clock(step))
+        found += follow(cluster, SELECTION, Clock(step), never)
     return found
 
 
@@ -91,13 +95,20 @@ def test_a_watch_that_ends_is_resumed_from_the_last_version():
 def test_bookmarks_are_no_changes():
     cluster = Scripted([event("BOOKMARK", "7")])
     with pytest.raises(Unreachable):
-        assert [item for item in follow(cluster, SELECTION, Clock(100.0)) if item] == []
+        assert [item for item in follow(cluster, SELECTION, Clock(100.0), never) if item] == []
+
+
+def test_of_events_the_version_is_asked_for_again_as_no_bookmarks_come():
+    cluster = Scripted([], [])
+    with pytest.raises(Unreachable):
+        list(follow(cluster, Selection(EVENTS, "images"), Clock(100.0), never))
+    assert cluster.watched == ["list-1", "list-2", "list-3"]
 
 
 def test_a_watch_that_ends_at_once_is_a_failure():
     cluster = Scripted([], [], [])
     with pytest.raises(Gone):
-        list(follow(cluster, SELECTION, Clock(0.1)))
+        list(follow(cluster, SELECTION, Clock(0.1), never))
 
 
 def test_after_a_version_that_is_too_old_everything_is_listed_again():
@@ -180,7 +191,27 @@ def test_a_watch_that_fails_after_its_end_is_silent():
 def test_a_stopped_watch_ends():
     stop = threading.Event()
     cluster = Scripted([event("MODIFIED", "7"), event("MODIFIED", "8")])
-    watch_for_ever(cluster, SELECTION, lambda _: stop.set(), stop=stop, clock=Clock(100.0), random=Random(1))
+    told = []
+
+    def seen(happened):
+        told.append(happened)
+        if happened:
+            stop.set()
+
+    watch_for_ever(cluster, SELECTION, seen, stop=stop, clock=Clock(100.0), random=Random(1))
+    assert (len(cluster.watched), len(told)) == (1, 2)
+
+
+def test_a_watch_that_is_stopped_while_nothing_happens_asks_no_more():
+    stop = threading.Event()
+
+    class Quiet(Scripted):
+        def watch(self, *request):
+            stop.set()
+            yield from super().watch(*request)
+
+    cluster = Quiet([], [event("MODIFIED", "7")])
+    watch_for_ever(cluster, SELECTION, lambda _: None, stop=stop, clock=Clock(100.0), random=Random(1))
     assert len(cluster.watched) == 1
 
 

@@ -9,8 +9,8 @@ import structlog
 
 from kip.cluster.api import Cluster, Selection
 from kip.cluster.backoff import backoff
-from kip.cluster.watch import QUIET_SECONDS, WATCH_SECONDS
-from kip.errors import ApiError, Fault, Forbidden, Gone, KipError, NotFound, Unauthorized
+from kip.cluster.watch import PROVEN_SECONDS, events_after
+from kip.errors import ApiError, Fault, Forbidden, KipError, NotFound, Unauthorized
 
 Manifest = dict[str, Any]
 T = TypeVar("T")
@@ -79,7 +79,7 @@ class Shelf(Generic[T]):
                 interruption = Fault(error)
             if self._stopped.is_set():
                 return
-            failures = 0 if self._clock() - began > WATCH_SECONDS / 5 else failures
+            failures = 0 if self._clock() - began > PROVEN_SECONDS else failures
             seconds = backoff(interruption, failures, self._random)
             failures += 1
             log.warning(
@@ -94,16 +94,9 @@ class Shelf(Generic[T]):
 
     def _follow(self) -> None:
         version = self._list()
-        while not self._stopped.is_set():
-            began, before = self._clock(), version
-            for event in self._cluster.watch(self._selection, version, WATCH_SECONDS):
-                version = event.version or version
-                if self._stopped.is_set():
-                    return
-                if event.type != "BOOKMARK":
-                    self._take(event.type, event.object)
-            if version == before and self._clock() - began < QUIET_SECONDS:
-                raise Gone("the watch ended at once")
+        stopped = self._stopped.is_set
+        for event in events_after(self._cluster, self._selection, version, self._clock, stopped):
+            self._take(event.type, event.object)
 
     def _list(self) -> str:
         found: dict[tuple[str, str], T] = {}
