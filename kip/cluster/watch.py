@@ -1,7 +1,8 @@
-"""Watching in three layers: one request (the client's), list and follow, and for ever."""
+"""Watching in layers: one request (the client's), one after the other, list and follow, and for ever."""
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from random import Random
 
 import structlog
@@ -63,6 +64,51 @@ def follow(
     yield from events_after(cluster, selection, version, clock, stopped)
 
 
+@dataclass(slots=True)
+class Retries:
+    """What follows a selection is begun anew whenever it is interrupted, until `stop` is set.
+
+    Each failure is logged and waited for, longer and longer; `failures` counts those in a row. `restarted` is
+    told of the resource. Once `stop` is set nothing is called or logged any more.
+    """
+
+    selection: Selection
+    stop: threading.Event
+    clock: Callable[[], float]
+    random: Random
+    restarted: Callable[[str], None] = lambda _resource: None
+    failures: int = 0
+
+    def for_ever(self, attempt: Callable[[], None]) -> None:
+        """Make attempts, for ever. The outermost frame of a thread."""
+        while not self.stop.is_set():
+            began = self.clock()
+            try:
+                attempt()
+            except ApiError as error:
+                self._wait_after(error, began)
+            except Exception as error:  # noqa: BLE001 - a thread must not just end
+                self._wait_after(Fault(error), began)
+
+    def _wait_after(self, interruption: KipError, began: float) -> None:
+        if self.stop.is_set():
+            return
+        self.failures = 0 if self.clock() - began > PROVEN_SECONDS else self.failures
+        seconds = backoff(interruption, self.failures, self.random)
+        self.failures += 1
+        self.restarted(self.selection.resource.plural)
+        log.warning(
+            "watch_interrupted",
+            resource=self.selection.resource.plural,
+            namespace=self.selection.namespace or None,
+            name=self.selection.name or None,
+            error=str(interruption),
+            failures=self.failures,
+            retry_in_s=round(seconds, 1),
+        )
+        self.stop.wait(seconds)
+
+
 def watch_for_ever(
     cluster: Cluster,
     selection: Selection,
@@ -80,34 +126,14 @@ def watch_for_ever(
     Once it is set nothing is called or logged any more. `restarted` is told of the resource whose watch broke
     off.
     """
-    failures = 0
-    while not stop.is_set():
-        began = clock()
-        try:
-            for event in follow(cluster, selection, clock, stop.is_set):
-                if stop.is_set():
-                    return
-                # A list alone proves nothing about the watch: only an event does, or that it lasts.
-                failures = 0 if event else failures
-                seen(event)
-        except ApiError as error:
-            interruption: KipError = error
-        except Exception as error:  # noqa: BLE001 - the outermost frame of its thread: it must not just end
-            interruption = Fault(error)
-        else:
-            continue
-        if stop.is_set():
-            return
-        failures = 0 if clock() - began > PROVEN_SECONDS else failures
-        seconds = backoff(interruption, failures, random)
-        failures += 1
-        restarted(selection.resource.plural)
-        log.warning(
-            "watch_interrupted",
-            resource=selection.resource.plural,
-            name=selection.name or None,
-            error=str(interruption),
-            failures=failures,
-            retry_in_s=round(seconds, 1),
-        )
-        stop.wait(seconds)
+    retries = Retries(selection, stop, clock, random, restarted)
+
+    def attempt() -> None:
+        for event in follow(cluster, selection, clock, stop.is_set):
+            if stop.is_set():
+                return
+            # A list alone proves nothing about the watch: only an event does, or that it lasts.
+            retries.failures = 0 if event else retries.failures
+            seen(event)
+
+    retries.for_ever(attempt)

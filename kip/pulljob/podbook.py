@@ -5,18 +5,13 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-import structlog
-
 from kip.cluster.api import Cluster, Selection
-from kip.cluster.backoff import backoff
-from kip.cluster.watch import PROVEN_SECONDS, events_after
+from kip.cluster.watch import Retries, events_after
 from kip.errors import ApiError, Fault, Forbidden, KipError, Unauthorized
 from kip.pulljob.podview import PodView, read_pod
 
 Manifest = dict[str, Any]
 FATAL = (Forbidden, Unauthorized)
-
-log = structlog.get_logger()
 
 
 class PodBook:
@@ -78,43 +73,28 @@ class PodBook:
                 self._pods[view.name] = view
 
     def _follow_for_ever(self) -> None:
-        failures = 0
-        while not self._stopped.is_set():
-            began = self._clock()
-            try:
-                self._follow()
-            except FATAL as error:
-                if self._end(error):
-                    return
-                interruption: KipError = error
-            except ApiError as error:
-                interruption = error
-            except Exception as error:  # noqa: BLE001 - the outermost frame of its thread
-                self._end(Fault(error), at_once=True)
-                return
-            if self._stopped.is_set():
-                return
-            failures = 0 if self._clock() - began > PROVEN_SECONDS else failures
-            seconds = backoff(interruption, failures, self._random)
-            failures += 1
-            log.warning(
-                "watch_interrupted", resource="pods", error=str(interruption), retry_in_s=round(seconds, 1)
-            )
-            self._stopped.wait(seconds)
-
-    def _end(self, error: KipError, *, at_once: bool = False) -> bool:
-        """Give up where it never worked; a right that was there may come back, as after a restart."""
-        if self._listed and not at_once:
-            return False
-        self._fault = error
-        self.wake()
-        return True
+        Retries(self._selection, self._stopped, self._clock, self._random).for_ever(self._follow)
 
     def _follow(self) -> None:
-        version = self._list()
+        """Follow them; give up for good where it never worked, or kip itself is at fault."""
         stopped = self._stopped.is_set
-        for event in events_after(self._cluster, self._selection, version, self._clock, stopped):
-            self._take(event.type, event.object)
+        try:
+            version = self._list()
+            for event in events_after(self._cluster, self._selection, version, self._clock, stopped):
+                self._take(event.type, event.object)
+        except FATAL as error:
+            # A right that was there may come back, as after a restart of the API server.
+            if self._listed:
+                raise
+            self._end(error)
+        except ApiError:
+            raise
+        except Exception as error:  # noqa: BLE001 - who waits for the pods has to hear of it
+            self._end(Fault(error))
+
+    def _end(self, error: KipError) -> None:
+        self._fault = error
+        self.stop()
 
     def _list(self) -> str:
         with self._lock:

@@ -7,9 +7,9 @@ import pytest
 from fakes import Clock
 from pullworld import SHAPE, World
 
+from kip.cluster import watch
 from kip.cluster.api import PODS, Listing, Selection, WatchEvent
 from kip.errors import Forbidden, Unreachable
-from kip.pulljob import podbook
 from kip.pulljob.pod import render_pod
 from kip.pulljob.podbook import PodBook
 from kip.pulljob.spec import PullJob
@@ -59,7 +59,7 @@ def nodes(book: PodBook) -> set[str]:
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch):
-    monkeypatch.setattr(podbook, "backoff", lambda *_: 0.0)
+    monkeypatch.setattr(watch, "backoff", lambda *_: 0.0)
 
 
 def test_the_list_and_the_events_after_it_make_the_book():
@@ -92,7 +92,7 @@ def test_trouble_is_retried():
 
 def test_what_worked_for_long_starts_a_new_row_of_failures(monkeypatch):
     rows: list[int] = []
-    monkeypatch.setattr(podbook, "backoff", lambda _error, failures, _random: rows.append(failures) or 0.0)
+    monkeypatch.setattr(watch, "backoff", lambda _error, failures, _random: rows.append(failures) or 0.0)
     clock = Clock()
 
     class Breaking(Cluster):

@@ -5,17 +5,12 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Generic, TypeVar
 
-import structlog
-
 from kip.cluster.api import Cluster, Selection
-from kip.cluster.backoff import backoff
-from kip.cluster.watch import PROVEN_SECONDS, events_after
-from kip.errors import ApiError, Fault, Forbidden, KipError, NotFound, Unauthorized
+from kip.cluster.watch import Retries, events_after
+from kip.errors import Forbidden, KipError, NotFound, Unauthorized
 
 Manifest = dict[str, Any]
 T = TypeVar("T")
-
-log = structlog.get_logger()
 
 
 class Shelf(Generic[T]):
@@ -63,40 +58,18 @@ class Shelf(Generic[T]):
             return tuple(self._items.values())
 
     def _follow_for_ever(self) -> None:
-        failures = 0
-        while not self._stopped.is_set():
-            began = self._clock()
-            try:
-                self._follow()
-                continue
-            except (Forbidden, NotFound, Unauthorized) as error:
-                interruption: KipError = error
-                self.refused = error
-                self._woken()
-            except ApiError as error:
-                interruption = error
-            except Exception as error:  # noqa: BLE001 - the outermost frame of its thread: it must not just end
-                interruption = Fault(error)
-            if self._stopped.is_set():
-                return
-            failures = 0 if self._clock() - began > PROVEN_SECONDS else failures
-            seconds = backoff(interruption, failures, self._random)
-            failures += 1
-            log.warning(
-                "watch_interrupted",
-                resource=self._selection.resource.plural,
-                namespace=self._selection.namespace or None,
-                error=str(interruption),
-                failures=failures,
-                retry_in_s=round(seconds, 1),
-            )
-            self._stopped.wait(seconds)
+        Retries(self._selection, self._stopped, self._clock, self._random).for_ever(self._follow)
 
     def _follow(self) -> None:
-        version = self._list()
         stopped = self._stopped.is_set
-        for event in events_after(self._cluster, self._selection, version, self._clock, stopped):
-            self._take(event.type, event.object)
+        try:
+            version = self._list()
+            for event in events_after(self._cluster, self._selection, version, self._clock, stopped):
+                self._take(event.type, event.object)
+        except (Forbidden, NotFound, Unauthorized) as error:
+            self.refused = error
+            self._woken()
+            raise
 
     def _list(self) -> str:
         found: dict[tuple[str, str], T] = {}

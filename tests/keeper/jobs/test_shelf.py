@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 
+from kip.cluster import watch
 from kip.cluster.api import NODES, Listing, Selection, WatchEvent
 from kip.errors import Forbidden, Gone, KipError, Unreachable
-from kip.keeper.jobs import shelf as module
 from kip.keeper.jobs.shelf import Shelf
 
 
@@ -44,7 +44,7 @@ class Scripted:
 
 @pytest.fixture
 def shelf_of(monkeypatch):
-    monkeypatch.setattr(module, "backoff", lambda *_: 0.0)
+    monkeypatch.setattr(watch, "backoff", lambda *_: 0.0)
     made = []
 
     def make(cluster: Scripted, wakes: int) -> Shelf[tuple]:
