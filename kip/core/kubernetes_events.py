@@ -24,6 +24,8 @@ FIRST_BACKOFF = timedelta(seconds=10)
 LONGEST_BACKOFF = timedelta(minutes=5)
 """The kubelet's pauses between two pulls of an image that fails; each is twice the one before."""
 
+FAILED_PULL = "Failed to pull image"
+
 _PULLED = re.compile(
     r'Successfully pulled image ".*" in (?P<took>[\d.hmsµun]+)(?:.*Image size: (?P<size>\d+) bytes)?',
     re.DOTALL,
@@ -84,9 +86,10 @@ def with_events(matrix: Matrix, events: Iterable[Manifest]) -> Matrix:
         spot, at = _spot(event, matrix.daemonset), time_of(event)
         if spot is None:
             continue
-        if (pull := read_pull(event, matrix.daemonset)) and at >= pulls.get(spot, nothing)[0]:
-            pulls[spot] = at, pull
-        elif _is_failed_pull(event) and at >= failures.get(spot, nothing)[0]:
+        message = event.get("message") or ""
+        if (told := pull_in(message)) and at >= pulls.get(spot, nothing)[0]:
+            pulls[spot] = at, Pull(*spot, *told)
+        elif message.startswith(FAILED_PULL) and at >= failures.get(spot, nothing)[0]:
             failures[spot] = at, int(event.get("count") or 1)
     return replace(matrix, cells=tuple(_told(cell, pulls, failures) for cell in matrix.cells))
 
@@ -124,10 +127,6 @@ def _told(
         again = datetime.fromisoformat(at) + pause
         return replace(cell, attempts=attempts, next_try=again.strftime("%Y-%m-%dT%H:%M:%SZ"))
     return cell
-
-
-def _is_failed_pull(event: Manifest) -> bool:
-    return (event.get("message") or "").startswith("Failed to pull image")
 
 
 def _spot(event: Manifest, daemonset: str) -> Spot | None:
