@@ -34,11 +34,10 @@ def picture(matrix: Matrix, *, by_node: bool, wide: bool) -> "Group":
     from rich.text import Text  # noqa: PLC0415
 
     table = _nodes(matrix, wide=wide) if by_node else _images(matrix, wide=wide)
-    lines = []
+    lines: list[Text] = []
     for trouble in troubles(matrix):
-        lines.append(Text(trouble.line, style="red"))
-        if trouble.remedy:
-            lines.append(Text(f"  {trouble.remedy}"))
+        wrong, *remedy = trouble.lines
+        lines += [Text(wrong, style="red"), *map(Text, remedy)]
     return Group(table, *lines, Text(verdict(matrix)))
 
 

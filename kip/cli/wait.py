@@ -165,9 +165,7 @@ def _said(end: End, place: CachePlace) -> Iterator[str]:
     yield f"{how} after {end.seconds:.0f} s: {progress(verdict) or 'nothing is known'} ({name})."
     refusal = refusal_of(end.matrix) if end.matrix else None
     for trouble in (*troubles_in(verdict.missing), *filter(None, [refusal])):
-        yield trouble.line
-        if trouble.remedy:
-            yield f"  {trouble.remedy}"
+        yield from trouble.lines
     yield f"Next: {_next(verdict, end.matrix, place)}"
 
 

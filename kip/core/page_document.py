@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kip.core.cell import Cell, State
-from kip.core.remedies import remedy_for
+from kip.core.remedies import remedy_text
 from kip.core.status import Matrix
 from kip.core.troubles import SAME, refusal_of
 from kip.core.verdict import verdict
@@ -167,14 +167,13 @@ def _fault(fault: Fault, state: State, nodes: int, messages: Counter[str]) -> Do
     image, reason = fault
     # Of as many nodes the longer one: "Back-off pulling image" may not say why.
     said = sorted(messages.items(), key=lambda item: (-item[1], -len(item[0])))[:MESSAGES_OF_FAULT]
-    found = remedy_for(reason, said[0][0])
     return {
         "image": image,
         "reason": reason,
         "state": STATES.index(state),
         "nodes": nodes,
         "messages": [list(item) for item in said],
-        "remedy": found.text if found else "",
+        "remedy": remedy_text(reason, said[0][0]),
     }
 
 

@@ -83,3 +83,9 @@ def remedy_for(reason: str, message: str) -> Remedy | None:
     """
     words = _NAMES.sub(" ", message)
     return next((row for row in REMEDIES if row.fits(reason, words)), None)
+
+
+def remedy_text(reason: str, message: str) -> str:
+    """Return what to do about a fault, "" where nothing is known."""
+    remedy = remedy_for(reason, message)
+    return remedy.text if remedy else ""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kip.core.cell import FAILED_CREATE, Cell, State
 from kip.core.naming import some_of
-from kip.core.remedies import remedy_for
+from kip.core.remedies import remedy_text
 from kip.core.status import Matrix
 
 STARTS = ("RunContainerError", "StartError", "ContainerCannotRun", "CrashLoopBackOff", "OOMKilled", "Error")
@@ -52,6 +52,11 @@ class Trouble:
         return f"{images} on {self.where}: {self.reason}" + (f": {self.message}" if self.message else "")
 
     @property
+    def lines(self) -> tuple[str, ...]:
+        """Say what is wrong, and in a line below what to do about it, where that is known."""
+        return (self.line, f"  {self.remedy}") if self.remedy else (self.line,)
+
+    @property
     def where(self) -> str:
         """Name some of the nodes, and count the others."""
         if not self.nodes:
@@ -74,10 +79,9 @@ def refusal_of(matrix: Matrix) -> Trouble | None:
     """Return why nodes that are not known by name have no pod."""
     if not matrix.refused or not matrix.without_pod:
         return None
-    remedy = remedy_for(FAILED_CREATE, matrix.refused)
+    remedy = remedy_text(FAILED_CREATE, matrix.refused)
     names = tuple(name for name, _ in matrix.counts())
-    text = remedy.text if remedy else ""
-    return Trouble(FAILED_CREATE, matrix.refused, text, names, (), matrix.without_pod, failed=False)
+    return Trouble(FAILED_CREATE, matrix.refused, remedy, names, (), matrix.without_pod, failed=False)
 
 
 def troubles_in(cells: Iterable[Cell]) -> tuple[Trouble, ...]:
@@ -94,12 +98,11 @@ def troubles_in(cells: Iterable[Cell]) -> tuple[Trouble, ...]:
 def _trouble(cells: list[Cell]) -> Trouble:
     # The word that tells most: "Back-off pulling image" may not say why.
     first = max(cells, key=lambda cell: (cell.reason not in VAGUE, len(cell.message)))
-    remedy = remedy_for(first.reason, first.message)
     nodes = tuple(dict.fromkeys(cell.node for cell in cells))
     return Trouble(
         reason=first.reason,
         message=first.message,
-        remedy=remedy.text if remedy else "",
+        remedy=remedy_text(first.reason, first.message),
         images=tuple(dict.fromkeys(cell.name for cell in cells)),
         nodes=nodes,
         count=len(nodes),
