@@ -20,12 +20,13 @@ from realcluster import (
     eventually,
     get,
     hack,
-    images_on,
+    has,
     kubeconfig_for,
     kubectl,
     nodes,
     pod,
     registry,
+    registry_away,
 )
 
 from kip.config.quantities import parse_quantity
@@ -111,10 +112,6 @@ def job(image: str, names: list[str], **spec: object) -> str:
     )
 
 
-def has(node: str, image: str) -> bool:
-    return image in images_on(node)
-
-
 def cells(out: str) -> dict[tuple[str, str], dict]:
     return {(cell["node"], cell["image"]): cell for each in json.loads(out)["jobs"] for cell in each["cells"]}
 
@@ -128,15 +125,6 @@ def running(pull: Pull, *arguments: str):
         if process.poll() is None:
             process.kill()
         process.communicate()
-
-
-@contextmanager
-def registry_away():
-    hack("cluster", "registry", "stop")
-    try:
-        yield
-    finally:
-        hack("cluster", "registry", "start")
 
 
 def test_a_pipelines_job_puts_the_image_on_just_those_nodes(pull):

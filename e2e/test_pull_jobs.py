@@ -5,12 +5,22 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from images import fresh_image, ill_image
 from pulljobs import Jobs, conditions, define, filled_in, forget_rights, keeper_of_jobs
-from realcluster import Keeper, eventually, get, hack, images_on, kubectl, namespace_for, nodes, pod, registry
+from realcluster import (
+    Keeper,
+    eventually,
+    get,
+    has,
+    kubectl,
+    namespace_for,
+    nodes,
+    pod,
+    registry,
+    registry_away,
+)
 
 QUICK = {"backoffLimit": 0, "timeoutSeconds": 60}
 
@@ -35,19 +45,6 @@ def own(namespace, tmp_path) -> Iterator[tuple[Jobs, Keeper]]:
     define()
     yield Jobs(namespace), keeper_of_jobs(namespace, tmp_path)
     forget_rights(namespace)
-
-
-def has(node: str, image: str) -> bool:
-    return image in images_on(node)
-
-
-@contextmanager
-def registry_away():
-    hack("cluster", "registry", "stop")
-    try:
-        yield
-    finally:
-        hack("cluster", "registry", "start")
 
 
 def test_openkruises_example_with_names_and_image_filled_in_puts_the_image_on_just_those_nodes(jobs):

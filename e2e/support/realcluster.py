@@ -118,6 +118,21 @@ def images_on(node: str) -> set[str]:
     return {image["name"] for image in json.loads(hack("cluster", "image", "ls", node, "-o", "json"))}
 
 
+def has(node: str, image: str) -> bool:
+    """Whether the node's runtime has the image."""
+    return image in images_on(node)
+
+
+@contextmanager
+def registry_away() -> Iterator[None]:
+    """The cluster's registry is stopped, and started again."""
+    hack("cluster", "registry", "stop")
+    try:
+        yield
+    finally:
+        hack("cluster", "registry", "start")
+
+
 def running_containers(namespace: str) -> set[tuple[str, str]]:
     """Return node and name of the containers of cache pods that run, say the kubelets."""
     return {
