@@ -182,7 +182,6 @@ def dead():
         eventually(
             lambda: CACHE in hack("cluster", "node", "containers", NODE), "pods on the node", seconds=90
         )
-        eventually(lambda: condition("Ready") == "True", "a ready node")
 
 
 @contextmanager
