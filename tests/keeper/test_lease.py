@@ -1,67 +1,13 @@
 """Of several keepers of one cache only one acts."""
 
 import socket
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from fakes import EVERYTHING, Clock, FakeCluster, deployment
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from structlog.testing import capture_logs
+from fakes import deployment
+from leasescene import CACHE, KEY
 
-from kip.core.rights import Rights, Rule
-from kip.errors import Forbidden, NotFound, ServerError, TooManyRequests, Unreachable
+from kip.errors import NotFound, ServerError, TooManyRequests, Unreachable
 from kip.keeper.lease import Leadership, identity
-
-CACHE = ("images", "kubernetes-image-puller")
-KEY = ("Lease", *CACHE)
-
-
-def rule(*verbs: str, names: tuple[str, ...] = ()) -> Rule:
-    return Rule(frozenset(verbs), frozenset({"coordination.k8s.io"}), frozenset({"leases"}), frozenset(names))
-
-
-@dataclass
-class Scene:
-    """One API server, one time for all, and keepers by name."""
-
-    cluster: FakeCluster = field(default_factory=FakeCluster)
-    clock: Clock = field(default_factory=Clock)
-    rights: Rights = EVERYTHING
-    log: list[dict] = field(default_factory=list)
-
-    def keeper(self, me: str = "first", *, place: tuple[str, ...] = CACHE) -> Leadership:
-        found = Leadership(self.cluster, me, lambda _: self.rights, self.now, self.clock)
-        found.follow(*place)
-        return found
-
-    def now(self) -> datetime:
-        return datetime(2026, 11, 21, 8, 0, tzinfo=UTC) + timedelta(seconds=self.clock.seconds)
-
-    def pass_time(self, seconds: float, *keepers: Leadership) -> list[bool]:
-        """Let time pass in the loop's ticks of 5 s; return what each keeper says in the end."""
-        said: list[bool] = []
-        for _ in range(int(seconds / 5)):
-            self.clock.seconds += 5.0
-            said = [keeper.hold() for keeper in keepers]
-        return said
-
-    @property
-    def spec(self) -> dict:
-        return self.cluster.objects[KEY]["spec"]
-
-    def told(self, *names: str) -> list[dict]:
-        return [line for line in self.log if line["event"] in names]
-
-
-@pytest.fixture
-def scene():
-    with capture_logs() as log:
-        found = Scene()
-        found.log = log
-        yield found
 
 
 def test_a_keeper_alone_acts_at_once(scene):
@@ -136,69 +82,6 @@ def test_a_deployment_that_cannot_be_asked_for_puts_the_lease_off(scene):
     scene.cluster.failures["get deployments"] = [ServerError("down")]
     it = scene.keeper(place=(*CACHE, "keeper"))
     assert (it.hold(), scene.pass_time(5, it)) == (False, [True])
-
-
-class Way:
-    """One keeper's way to the API server: `open`, `closed`, or `deaf`: requests arrive, answers do not."""
-
-    def __init__(self, cluster: FakeCluster) -> None:
-        self.state = "open"
-        self._cluster = cluster
-
-    def __getattr__(self, verb: str):
-        def call(*arguments: object) -> object:
-            if self.state == "closed":
-                raise Unreachable("closed")
-            answer = getattr(self._cluster, verb)(*arguments)
-            if self.state == "deaf":
-                raise Unreachable("deaf")
-            return answer
-
-        return call
-
-
-NAMES = ("a", "b", "c")
-STATES = st.sampled_from(["open", "closed", "deaf"])
-PERIOD = st.tuples(st.integers(1, 15), st.tuples(*(STATES for _ in NAMES)), st.sampled_from(["", *NAMES]))
-
-
-class Crowd:
-    """Keepers of one cache, each with a way of its own."""
-
-    def __init__(self) -> None:
-        self.scene = Scene()
-        self.ways = [Way(self.scene.cluster) for _ in NAMES]
-        self.keepers = [
-            Leadership(way, name, lambda _: EVERYTHING, self.scene.now, self.scene.clock)
-            for way, name in zip(self.ways, NAMES, strict=True)
-        ]
-
-    def live_through(self, periods: list) -> Iterator[list[bool]]:
-        """Yield who holds the lease after each tick: these states last, and who is named starts anew."""
-        for ticks, states, restarted in periods:
-            for keeper, way, state in zip(self.keepers, self.ways, states, strict=True):
-                way.state = state
-                if keeper.me == restarted:
-                    keeper.release()
-                keeper.follow(*CACHE)
-            for _ in range(ticks):
-                yield self.scene.pass_time(5, *self.keepers)
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.lists(PERIOD, max_size=12))
-def test_at_no_time_two_keepers_act(periods):
-    with capture_logs():
-        assert all(sum(holding) <= 1 for holding in Crowd().live_through(periods))
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.lists(PERIOD, max_size=12))
-def test_whatever_happened_one_keeper_acts_within_a_minute(periods):
-    calm = (12, ("open",) * len(NAMES), "")
-    with capture_logs():
-        *_, last = Crowd().live_through([*periods, calm])
-    assert sum(last) == 1
 
 
 def test_a_released_lease_is_taken_at_the_next_look(scene):
@@ -370,102 +253,12 @@ def test_following_the_same_cache_again_changes_nothing(scene):
     assert (first.holding, scene.told("lease_released")) == (True, [])
 
 
-@pytest.mark.parametrize(
-    "rights",
-    [
-        pytest.param(Rights((rule("get", "update", names=(CACHE[1],)), rule("create"))), id="least"),
-        pytest.param(EVERYTHING, id="all"),
-        pytest.param(Rights(incomplete=True), id="not listed"),
-    ],
-)
-def test_with_the_rights_the_lease_is_used(scene, rights):
-    scene.rights = rights
-    scene.keeper("first").hold()
-    assert not scene.keeper("second").hold()
-
-
-@pytest.mark.parametrize(
-    ("rights", "missing"),
-    [
-        pytest.param((), "get, create, update", id="none"),
-        pytest.param((rule("get", "update"),), "create", id="no create"),
-        pytest.param((rule("get", "create", "update", names=(CACHE[1],)),), "create", id="create by name"),
-        pytest.param(
-            (rule("get", "update", names=("other",)), rule("create")), "get, update", id="another's"
-        ),
-    ],
-)
-def test_without_the_rights_a_keeper_acts_as_if_alone(scene, rights, missing):
-    scene.rights = Rights(rights)
-    assert (scene.keeper().hold(), scene.cluster.calls) == (True, [])
-    (line,) = scene.told("lease_not_used")
-    assert line["problem"] == f"not granted: {missing}"
-    assert "coordination.k8s.io" in line["remedy"]
-
-
-def test_missing_rights_are_told_once(scene):
-    scene.rights = Rights()
-    assert scene.pass_time(600, scene.keeper()) == [True]
-    assert len(scene.told("lease_not_used")) == 1
-
-
-def test_without_the_rights_nothing_is_released(scene):
-    scene.rights = Rights()
-    alone = scene.keeper()
-    alone.hold()
-    alone.release()
-    assert (scene.cluster.calls, scene.log[-1]["event"]) == ([], "lease_not_used")
-
-
-def test_a_refusal_that_lasts_is_a_missing_right_too(scene):
-    scene.cluster.failures["create leases"] = [Forbidden("no")] * 99
-    it = scene.keeper()
-    assert (it.hold(), scene.pass_time(55, it), scene.pass_time(5, it)) == (False, [False], [True])
-    assert scene.told("lease_not_used")[0]["problem"] == "no"
-
-
-def test_a_refusal_of_what_is_granted_is_only_an_error_at_first(scene):
-    scene.cluster.failures["create leases"] = [Forbidden("the API server is just starting")]
-    it = scene.keeper()
-    assert (it.hold(), it.hold()) == (False, True)
-
-
-def test_other_trouble_between_two_refusals_begins_the_patience_anew(scene):
-    trouble = [Forbidden("not yet"), *[ServerError("down")] * 12, Forbidden("not yet")]
-    scene.cluster.failures["create leases"] = trouble
-    it = scene.keeper()
-    it.hold()
-    assert scene.pass_time(65, it) == [False]
-
-
-def test_who_may_not_know_its_rights_takes_a_refusal_as_it_is(scene):
-    scene.rights = Rights(incomplete=True)
-    scene.cluster.failures["create leases"] = [Forbidden("no")]
-    assert scene.keeper().hold()
-
-
 def test_a_lease_is_held_only_as_long_as_the_others_believe_it(scene):
     it = scene.keeper()
     it.hold()
     before = it.in_time, it.exclusive
     scene.clock.seconds += 31.0
     assert (before, it.in_time, it.exclusive) == ((True, True), False, False)
-
-
-def test_without_a_lease_a_keeper_is_never_surely_alone(scene):
-    scene.rights = Rights()
-    it = scene.keeper()
-    assert (it.hold(), it.exclusive) == (True, False)
-
-
-def test_rights_that_are_granted_later_are_used(scene):
-    scene.rights = Rights()
-    first = scene.keeper()
-    first.hold()
-    scene.rights = EVERYTHING
-    assert scene.pass_time(60, first) == [True]
-    assert scene.spec["holderIdentity"] == "first"
-    assert scene.told("lease_acquired")
 
 
 @pytest.mark.parametrize(
