@@ -17,7 +17,7 @@ import structlog
 from kip.cluster.api import EVENTS, PODS, Cluster, Selection
 from kip.cluster.backoff import backoff
 from kip.cluster.pacing import pause_after
-from kip.core.kubernetes_events import PULLS
+from kip.core.kubernetes_events import NOT_SET_UP, PULLS
 from kip.errors import ApiError, KipError
 from kip.pulljob.attempt import Removal
 from kip.pulljob.hands import Hands, is_final
@@ -29,7 +29,7 @@ from kip.pulljob.spec import PullJob
 from kip.pulljob.step import Start, Step, left_behind, step
 from kip.pulljob.survey import survey
 from kip.pulljob.targets import Targets
-from kip.pulljob.told import learn
+from kip.pulljob.told import UNTOLD, explain, learn
 
 LOOK_AT_NODES_SECONDS = 30.0
 
@@ -170,6 +170,10 @@ class Runner:
             events = Selection(EVENTS, self.job.namespace, fields=PULLS)
             for page in self.cluster.pages(events):
                 record = learn(self.job, record, page.items, self._ours)
+            if any(fault.reason in UNTOLD for one in record.nodes.values() for fault in one.faults.values()):
+                why = [Selection(EVENTS, self.job.namespace, fields=fields) for fields in NOT_SET_UP]
+                found = [event for one in why for page in self.cluster.pages(one) for event in page.items]
+                record = explain(record, found, self._ours)
         return record
 
     def _tidy(self, hands: Hands) -> None:
