@@ -11,6 +11,8 @@ from images import fresh_image, ill_image
 from pulljobs import Jobs, conditions, define, filled_in, forget_rights, keeper_of_jobs
 from realcluster import (
     Keeper,
+    apply,
+    container,
     eventually,
     get,
     has,
@@ -61,6 +63,8 @@ def test_openkruises_example_with_names_and_image_filled_in_puts_the_image_on_ju
         "message": "job has completed",
     }
     assert conditions(status) == {"Complete": "True", "Failed": "False"}
+    (digest,) = status["digests"]
+    assert digest.startswith("sha256:")
     assert has(first, image)
     assert not any(has(node, image) for node in others)
     eventually(lambda: not jobs.pods("app-1a2b3c"), "no pod of the job", seconds=30)
@@ -219,6 +223,34 @@ def test_labels_that_no_node_has_are_said(jobs):
     jobs.apply("nobody", image=fresh_image(), selector={"matchLabels": {"no-such": "label"}})
     status = jobs.ended("nobody")
     assert (status["desired"], status["message"]) == (0, "no node matches")
+
+
+def test_no_replicaset_takes_the_pods_of_a_job_for_its_own(jobs):
+    labels = {"app": "web"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container("kip-sleep:dev", "1h")]}}
+    spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
+    apply(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "metadata": {"name": "web", "namespace": jobs.namespace},
+            "spec": spec,
+        }
+    )
+    eventually(
+        lambda: get("replicaset", "web", namespace=jobs.namespace)["status"].get("observedGeneration"),
+        "a ReplicaSet that is looked after",
+    )
+    jobs.apply("labelled", image=fresh_image(3_000_000), parallelism=10, sandboxConfig={"labels": labels})
+    status = jobs.ended("labelled")
+    kubectl("-n", jobs.namespace, "delete", "replicaset", "web")
+    assert (status["succeeded"], status.get("failures")) == (len(nodes()), None)
+    owners = {
+        event["regarding"]["name"]
+        for event in get("events.events.k8s.io", namespace=jobs.namespace)
+        if event["reason"] == "SuccessfulDelete"
+    }
+    assert "web" not in owners
 
 
 def test_a_deadline_ends_it(jobs):

@@ -6,6 +6,7 @@ Objects are plain dicts, as the API server sends them. Every call has a timeout 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Protocol
 
 from kip.core.rights import Rights
@@ -85,6 +86,10 @@ class WatchEvent:
 
 class Cluster(Protocol):
     """One Kubernetes API server."""
+
+    @property
+    def ahead(self) -> timedelta:
+        """How far its clock was ahead of ours at its last answer; zero where they are nearly the same."""
 
     def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         """Return one object, None if there is none."""

@@ -99,6 +99,8 @@ def look(
 ) -> Attempt:
     """Write into the record what the pods of its node tell. `places` has the number of each image's hash."""
     for pod in sorted(pods, key=lambda pod: pod.serial):
+        if job.pull_policy == "Always" and pod.serial <= record.closed:
+            continue  # of the spec before an edit, perhaps: it had not asked the registry
         record = _note_pulled(replace(record, started=max(record.started, pod.serial)), places, pod, now)
     newest = next((pod for pod in pods if record.open and pod.serial == record.started), None)
     useless = [pod for pod in pods if pod is not newest]

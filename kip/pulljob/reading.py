@@ -18,6 +18,7 @@ from kip.pulljob.spec import (
     DEFAULT_BACKOFF_LIMIT,
     DEFAULT_PARALLELISM,
     DEFAULT_TIMEOUT_SECONDS,
+    MOST_IMAGES,
     Labels,
     PullJob,
     short_hash,
@@ -26,7 +27,6 @@ from kip.pulljob.spec import (
 GROUP = "apps.kruise.io"
 VERSIONS = (f"{GROUP}/v1beta1", f"{GROUP}/v1alpha1")
 ONE, LIST = "ImagePullJob", "ImageListPullJob"
-MOST_IMAGES = 255
 POLICIES = ("IfNotPresent", "Always")
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 

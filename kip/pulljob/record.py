@@ -51,7 +51,8 @@ FRESH = NodeRecord()
 class Record:
     """All that is done. `nodes` holds only those on which something was; `images` are what the bits mean.
 
-    `outcome` is the message of a job that is over, and tells how it ended.
+    `outcome` is the message of a job that is over, and tells how it ended. `digests` are those that nodes got
+    of each image, a few at most: more than one says that a tag has moved meanwhile.
     """
 
     images: tuple[str, ...]
@@ -59,6 +60,7 @@ class Record:
     finished: datetime | None = None
     outcome: str = ""
     nodes: Mapping[str, NodeRecord] = field(default_factory=dict)
+    digests: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     def of(self, node: str) -> NodeRecord:
         """Return what is done on one node."""
@@ -73,11 +75,13 @@ def new_record(job: PullJob, now: datetime) -> Record:
 def carried(record: Record, job: PullJob, now: datetime) -> Record:
     """Return the record of a job whose spec was edited: what is pulled and still wanted need not be again.
 
+    But for the pull policy Always: there every node is to ask the registry under the spec as it is now.
     What failed is tried anew, and the clock of the deadline starts again. Pods of the spec before count for
     what they have pulled, but not for what they failed at. Serials go on, so that the new pods have other
     names than those which are still there.
     """
-    places = {image: number for number, image in enumerate(job.images)}
+    kept = () if job.pull_policy == "Always" else job.images
+    places = {image: number for number, image in enumerate(kept)}
     moves = [(old, places[image]) for old, image in enumerate(record.images) if image in places]
     nodes = {
         name: replace(
@@ -85,9 +89,10 @@ def carried(record: Record, job: PullJob, now: datetime) -> Record:
             started=node.started,
             closed=node.started,
             pulled=sum(1 << new for old, new in moves if node.pulled >> old & 1),
-            since=node.since,
+            since=node.since if moves else None,
             pulls={new: node.pulls[old] for old, new in moves if old in node.pulls},
         )
         for name, node in record.nodes.items()
     }
-    return Record(job.images, now, nodes=nodes)
+    digests = {new: record.digests[old] for old, new in moves if old in record.digests}
+    return Record(job.images, now, nodes=nodes, digests=digests)

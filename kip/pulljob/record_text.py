@@ -1,7 +1,8 @@
 """A record as a short text, which fits into an object of Kubernetes: gzipped JSON in base64.
 
-5,000 nodes take about 60 kB of the 1 MiB that a ConfigMap holds. What is known of single pulls (digest, time,
-bytes) is not kept: of 255 images on 5,000 nodes it would not fit. Faults are kept once each, shortened.
+5,000 nodes take about 60 kB of the 1 MiB that a ConfigMap holds, and even 255 images of which each node got
+some others fit. What is known of single pulls (digest, time, bytes) is not kept: that would not. Faults are
+kept once each, shortened, and sets of images as the bits of a number.
 """
 
 import base64
@@ -9,17 +10,21 @@ import binascii
 import gzip
 import json
 import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from kip.errors import KipError
 from kip.pulljob.podview import Fault
 from kip.pulljob.record import NodeRecord, Record
+from kip.pulljob.spec import MOST_IMAGES
 
 FORM = 1
 LARGEST_BYTES = 16 * 2**20
 LONGEST_MESSAGE = 300
-MOST_FAULTS = 100
+MOST_FAULTS = 500
 """Different faults that are kept; of more, only the reasons are."""
 
 
@@ -29,7 +34,7 @@ class RecordUnreadable(KipError):
 
 def to_text(record: Record) -> str:
     """Return the record as ASCII text."""
-    faults: dict[tuple[str, str], int] = {}
+    faults = _Faults()
     nodes = {name: _packed(one, faults) for name, one in record.nodes.items()}
     document = {
         "form": FORM,
@@ -37,8 +42,10 @@ def to_text(record: Record) -> str:
         "started": _seconds(record.started),
         "finished": _seconds(record.finished),
         "outcome": record.outcome,
-        "faults": list(faults),
+        "faults": list(faults.places),
+        "usual": faults.usual,
         "nodes": nodes,
+        "digests": {number: list(found) for number, found in record.digests.items()},
     }
     raw = json.dumps(document, separators=(",", ":")).encode()
     # Without a time in it: the same record is the same text.
@@ -60,13 +67,15 @@ def from_text(text: str) -> Record:
         found = json.loads(_unzipped(base64.b64decode(text, validate=True)))
         if found["form"] != FORM:
             raise RecordUnreadable(f"a pull job's record has form {found['form']}, which is not known")
-        faults = [Fault(*fault) for fault in found["faults"]]
+        faults = [Fault(str(reason), str(message)) for reason, message in found["faults"]]
+        usual = {int(number): faults[place] for number, place in found["usual"].items()}
         return Record(
-            tuple(found["images"]),
+            tuple(map(str, found["images"])),
             datetime.fromtimestamp(found["started"], UTC),
             _time(found["finished"]),
-            found["outcome"],
-            {name: _unpacked(packed, faults) for name, packed in found["nodes"].items()},
+            str(found["outcome"]),
+            {name: _unpacked(packed, faults, usual) for name, packed in found["nodes"].items()},
+            {int(number): tuple(map(str, some)) for number, some in found["digests"].items()},
         )
     except (
         binascii.Error,
@@ -77,14 +86,37 @@ def from_text(text: str) -> Record:
         KeyError,
         TypeError,
         IndexError,
+        AttributeError,
+        OverflowError,
     ) as error:
         raise RecordUnreadable(f"no record of a pull job: {error}") from error
 
 
-def _packed(one: NodeRecord, faults: dict[tuple[str, str], int]) -> list[Any]:
-    told = {
-        number: _index(fault, faults) for number, fault in one.faults.items() if not one.pulled >> number & 1
-    }
+@dataclass(slots=True)
+class _Faults:
+    """The faults of a record, by their places in its list, and what each image mostly fails of: the first."""
+
+    places: dict[tuple[str, str], int] = field(default_factory=dict)
+    usual: dict[int, int] = field(default_factory=dict)
+
+    def place(self, fault: Fault) -> int:
+        """Return the place of a fault."""
+        key = (fault.reason, fault.message[:LONGEST_MESSAGE])
+        if key not in self.places and len(self.places) >= MOST_FAULTS:
+            key = (fault.reason, "")
+        return self.places.setdefault(key, len(self.places))
+
+
+def _packed(one: NodeRecord, faults: _Faults) -> list[Any]:
+    told, tries, others = 0, defaultdict[int, int](int), defaultdict[int, int](int)
+    for number, fault in one.faults.items():
+        if not one.pulled >> number & 1:
+            told |= 1 << number
+            place = faults.place(fault)
+            if faults.usual.setdefault(number, place) != place:
+                others[place] |= 1 << number
+    for number, count in one.tries.items():
+        tries[count] |= 1 << number
     return [
         one.started,
         one.closed,
@@ -93,31 +125,47 @@ def _packed(one: NodeRecord, faults: dict[tuple[str, str], int]) -> list[Any]:
         f"{one.failed:x}",
         _seconds(one.retry_at),
         _seconds(one.since),
-        one.tries,
-        told,
+        _masks(tries),
+        "" if told == one.failed else f"{told:x}",
+        _masks(others),
     ]
 
 
-def _unpacked(packed: list[Any], faults: list[Fault]) -> NodeRecord:
-    started, closed, lost, pulled, failed, retry_at, since, tries, told = packed
+def _masks(sets: Mapping[int, int]) -> dict[int, str]:
+    return {key: f"{bits:x}" for key, bits in sets.items()}
+
+
+def _numbers(masks: Mapping[str, str]) -> Iterator[tuple[int, int]]:
+    """Yield each image and the number that it goes with."""
+    for key, text in masks.items():
+        yield from ((number, int(key)) for number in _places(_bits(text)))
+
+
+def _places(bits: int) -> Iterator[int]:
+    return (number for number in range(bits.bit_length()) if bits >> number & 1)
+
+
+def _bits(text: str) -> int:
+    bits = int(text, 16)
+    if not 0 <= bits < 1 << MOST_IMAGES:
+        raise ValueError(f"{text[:99]} is no set of images")
+    return bits
+
+
+def _unpacked(packed: list[Any], faults: list[Fault], usual: Mapping[int, Fault]) -> NodeRecord:
+    started, closed, lost, pulled, failed, retry_at, since, tries, told, others = packed
+    known = {number: usual[number] for number in _places(_bits(told or failed))}
     return NodeRecord(
-        started,
-        closed,
-        lost,
-        int(pulled, 16),
-        int(failed, 16),
+        int(started),
+        int(closed),
+        int(lost),
+        _bits(pulled),
+        _bits(failed),
         _time(retry_at),
         _time(since),
-        {int(number): count for number, count in tries.items()},
-        {int(number): faults[index] for number, index in told.items()},
+        dict(_numbers(tries)),
+        known | {number: faults[place] for number, place in _numbers(others)},
     )
-
-
-def _index(fault: Fault, faults: dict[tuple[str, str], int]) -> int:
-    key = (fault.reason, fault.message[:LONGEST_MESSAGE])
-    if key not in faults and len(faults) >= MOST_FAULTS:
-        key = (fault.reason, "")
-    return faults.setdefault(key, len(faults))
 
 
 def _seconds(time: datetime | None) -> float | None:

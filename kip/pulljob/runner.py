@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from random import Random
 
 import structlog
@@ -17,7 +17,7 @@ import structlog
 from kip.cluster.api import EVENTS, PODS, Cluster, Selection
 from kip.cluster.backoff import backoff
 from kip.cluster.pacing import pause_after
-from kip.core.kubernetes_events import PULLS
+from kip.core.kubernetes_events import NOT_SET_UP, PULLS
 from kip.errors import ApiError, KipError
 from kip.pulljob.attempt import Removal
 from kip.pulljob.hands import Hands, is_final
@@ -29,11 +29,10 @@ from kip.pulljob.spec import PullJob
 from kip.pulljob.step import Start, Step, left_behind, step
 from kip.pulljob.survey import survey
 from kip.pulljob.targets import Targets
-from kip.pulljob.told import learn
+from kip.pulljob.told import UNTOLD, explain, learn
 
 LOOK_AT_NODES_SECONDS = 30.0
 
-NEARLY_THE_SAME = timedelta(seconds=5)
 LONGEST_WAIT_SECONDS = 30.0
 TRIES = 5
 GATHER_SECONDS = 0.1
@@ -73,7 +72,6 @@ class Runner:
     told: Told
     book: PodBook | None = None
     _stopped: threading.Event = field(default_factory=threading.Event)
-    _ahead: timedelta = timedelta()
     _earlier: tuple[PodView, ...] = ()
     _ours: dict[str, str] = field(default_factory=dict)
 
@@ -90,7 +88,7 @@ class Runner:
         self.book = self.book or PodBook(self.cluster, selection, self.clock, self.random)
         hands = Hands(self.cluster, self.job.namespace, self.shape, self.book)
         targets = survey(self.cluster, self.job)
-        self._ahead = self._clock_of_server(targets)
+        self._try(targets)
         self._tidy(hands)
         self.book.start()
         record: Record | None = None
@@ -128,24 +126,18 @@ class Runner:
 
     def _time(self) -> datetime:
         """Return the time by the cluster's clocks, which the time limits of pods are reckoned by."""
-        return self.now() + self._ahead
+        return self.now() + self.cluster.ahead
 
-    def _clock_of_server(self, targets: Targets) -> timedelta:
-        """Return how far the API server's clock is ahead of ours, a laptop's perhaps; a dry run tells.
-
-        It also tells of a missing right before anything is begun.
-        """
+    def _try(self, targets: Targets) -> None:
+        """Raise what a missing right comes to before anything is begun."""
         if not targets.nodes:
-            return timedelta()
+            return
         pod = render_pod(self.job, Start(targets.nodes[0].name, 1, (0,)), self.shape)
         try:
-            answer = self.cluster.create(PODS, self.job.namespace, pod, dry_run=True)
+            self.cluster.create(PODS, self.job.namespace, pod, dry_run=True)
         except ApiError as error:
             if is_final(error):
                 raise
-            return timedelta()
-        ahead = datetime.fromisoformat(answer["metadata"]["creationTimestamp"]) - self.now()
-        return ahead if abs(ahead) > NEARLY_THE_SAME else timedelta()
 
     def _mine(self, book: PodBook) -> tuple[PodView, ...]:
         earlier = {pod.uid for pod in self._earlier}
@@ -178,6 +170,10 @@ class Runner:
             events = Selection(EVENTS, self.job.namespace, fields=PULLS)
             for page in self.cluster.pages(events):
                 record = learn(self.job, record, page.items, self._ours)
+            if any(fault.reason in UNTOLD for one in record.nodes.values() for fault in one.faults.values()):
+                why = [Selection(EVENTS, self.job.namespace, fields=fields) for fields in NOT_SET_UP]
+                found = [event for one in why for page in self.cluster.pages(one) for event in page.items]
+                record = explain(record, found, self._ours)
         return record
 
     def _tidy(self, hands: Hands) -> None:

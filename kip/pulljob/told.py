@@ -5,11 +5,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from kip.core.kubernetes_events import pull_in
-from kip.pulljob.attempt import places_of
-from kip.pulljob.podview import CONTAINER_PREFIX, Pull
+from kip.core.kubernetes_events import pull_in, time_of
+from kip.pulljob.attempt import TIMEOUT, places_of
+from kip.pulljob.podview import CONTAINER_PREFIX, Fault, Pull
 from kip.pulljob.record import Record
 from kip.pulljob.spec import PullJob
+from kip.redact import redacted
+
+UNTOLD = (TIMEOUT, "DeadlineExceeded")
+"""Reasons that leave open what took so long."""
 
 _THERE = re.compile(r"Container image .* already present on machine")
 _CONTAINER = re.compile(rf"spec\.containers\{{{CONTAINER_PREFIX}(\w+)\}}")
@@ -34,6 +38,29 @@ def learn(
         if number in pulls and (told := _told(event.get("message", ""), pulls[number])):
             nodes[node] = replace(nodes[node], pulls={**pulls, number: told})
     return replace(record, nodes=nodes)
+
+
+def explain(record: Record, events: Iterable[Mapping[str, Any]], pods: Mapping[str, str]) -> Record:
+    """Return the record with what the Events NOT_SET_UP tell of pods whose time ran out: they never began."""
+    newest: dict[str, Mapping[str, Any]] = {}
+    for event in sorted(events, key=lambda event: time_of(dict(event))):
+        if node := pods.get(event["involvedObject"].get("uid", "")):
+            newest[node] = event
+    nodes = dict(record.nodes)
+    for node, event in newest.items():
+        if node in nodes:
+            why = f"{event.get('reason', '')}: {redacted(event.get('message') or '')}"
+            nodes[node] = replace(nodes[node], faults=_explained(nodes[node].faults, why))
+    return replace(record, nodes=nodes)
+
+
+def _explained(faults: Mapping[int, Fault], why: str) -> dict[int, Fault]:
+    return {
+        number: replace(fault, message=f"{fault.message}; {why}")
+        if fault.reason in UNTOLD and why not in fault.message
+        else fault
+        for number, fault in faults.items()
+    }
 
 
 def _told(message: str, known: Pull) -> Pull | None:

@@ -2,6 +2,8 @@
 
 import json
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from kubernetes import client as kubernetes_client
@@ -16,7 +18,7 @@ MANIFEST = {"metadata": {"name": "cache", "namespace": "images"}, "spec": {}}
 PLACE = "/apis/apps/v1/namespaces/images/daemonsets"
 
 
-def connected(url: str, **options: float) -> KubernetesCluster:
+def connected(url: str, **options: Any) -> KubernetesCluster:
     return KubernetesCluster(kubernetes_client.ApiClient(configured(url)), **options)
 
 
@@ -56,6 +58,21 @@ def refused(*answers) -> errors.ApiError:
 )
 def test_each_refusal_has_its_own_error(status, kind):
     assert type(refused(status_of(status))) is kind
+
+
+@pytest.mark.parametrize(("off", "ahead"), [(timedelta(hours=1), 60), (timedelta(seconds=2), 0)])
+def test_the_servers_clock_is_learned_from_its_answers(off, ahead):
+    with serving(Answer()) as (_, url):
+        cluster = connected(url, now=lambda: datetime.now(UTC) - off)
+        cluster.get(DAEMONSETS, "images", "cache")
+        assert round(cluster.ahead / timedelta(minutes=1)) == ahead
+
+
+def test_an_answer_without_a_date_leaves_the_clock_as_it_is():
+    with serving(Answer(headers={"Date": "soon"})) as (_, url):
+        cluster = connected(url, now=lambda: datetime.now(UTC) - timedelta(hours=1))
+        cluster.get(DAEMONSETS, "images", "cache")
+        assert cluster.ahead == timedelta()
 
 
 def test_a_refusal_says_what_was_asked_and_what_was_answered():

@@ -243,9 +243,24 @@ def test_events_tell_how_long_and_how_much():
     assert (two.seconds, two.size, two.there) == (None, None, True)
 
 
+def test_a_pod_that_could_not_be_set_up_is_told_in_the_kubelets_words():
+    world = World(replace(JOB, images=IMAGES[:1], backoff_limit=0), ["node1"], {("node1", IMAGES[0]): HANGS})
+    event = {
+        "involvedObject": {"uid": "uid-0"},
+        "reason": "FailedCreatePodSandBox",
+        "message": "no network plugin",
+        "lastTimestamp": "2026-11-21T08:00:05Z",
+    }
+    record = run(PullCluster(world, events=(event,)), replace(world.job, timeout_seconds=5)).step.record
+    assert record.of("node1").faults[0].message == (
+        "not pulled within 5 s; FailedCreatePodSandBox: no network plugin"
+    )
+
+
 def test_a_clock_that_goes_wrong_here_costs_nothing():
     world = World(replace(JOB, timeout_seconds=60, deadline_seconds=600), list(NODES))
     cluster = PullCluster(world)
+    cluster.ahead = -timedelta(hours=1)
 
     def fast() -> datetime:
         return world.now + timedelta(hours=1)

@@ -2,8 +2,10 @@
 
 import base64
 import gzip
+import json
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 
 import pytest
 from pullworld import BAD, BEGIN, HANGS, World
@@ -257,6 +259,7 @@ def test_a_record_survives_being_written_down_but_for_single_pulls():
                 3, 2, 1, 0b101, 0b010, BEGIN, BEGIN, {1: 2}, {1: Fault("ErrImagePull", "not found")}
             )
         },
+        {0: ("sha256:1", "sha256:2")},
     )
     assert from_text(to_text(record)) == record
     assert to_text(record) == to_text(record)
@@ -273,7 +276,49 @@ def test_a_record_of_5000_nodes_fits_into_an_object():
     assert len(to_text(Record(IMAGES, BEGIN, nodes=nodes))) < 200_000
 
 
-@pytest.mark.parametrize("text", ["", "xx", "AAAA", to_text(Record((), BEGIN))[:-8]])
+def test_a_record_of_5000_nodes_that_each_got_others_of_255_images_fits_into_an_object():
+    dice, everything = Random(1), (1 << 255) - 1
+    faults = [Fault("ErrImagePull", f"image {number}: not found") for number in range(255)]
+
+    def one(number: int) -> NodeRecord:
+        pulled = dice.getrandbits(255)
+        failed = dice.getrandbits(255) & ~pulled
+        tried = 0 if number % 10 else everything & ~(pulled | failed)
+        tries = {place: dice.randint(1, 3) for place in range(255) if tried >> place & 1}
+        left = {place: faults[place] for place in range(255) if (failed | tried) >> place & 1}
+        return NodeRecord(9, 8, 0, pulled, failed, BEGIN + timedelta(seconds=number), BEGIN, tries, left)
+
+    nodes = {f"ip-10-0-{number}.eu-central-1.compute.internal": one(number) for number in range(5000)}
+    record = Record(IMAGES, BEGIN, nodes=nodes)
+    text = to_text(record)
+    assert from_text(text) == record
+    assert len(text) < 800_000
+
+
+def written(**changes: object) -> str:
+    """Return a record whose document was changed by hand."""
+    document = json.loads(gzip.decompress(base64.b64decode(to_text(Record(IMAGES, BEGIN)))))
+    return base64.b64encode(gzip.compress(json.dumps({**document, **changes}).encode())).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "xx",
+        "AAAA",
+        to_text(Record((), BEGIN))[:-8],
+        written(form=9),
+        written(nodes=[]),
+        written(nodes={"a": [1]}),
+        written(nodes={"a": ["x", 0, 0, "0", "0", None, None, {}, "", {}]}),
+        written(nodes={"a": [1, 0, 0, "f" * 99, "0", None, None, {}, "", {}]}),
+        written(nodes={"a": [1, 0, 0, "0", "0", None, None, {}, "", {"7": "1"}]}),
+        written(nodes={"a": [1, 0, 0, "0", "1", None, None, {}, "", {}]}),
+        written(started=1e99),
+        written(digests=["x"]),
+    ],
+)
 def test_what_is_no_record_is_said_to_be_none(text):
     with pytest.raises(RecordUnreadable):
         from_text(text)

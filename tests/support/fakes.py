@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from samples import COMPLETE
@@ -37,6 +37,7 @@ class FakeCluster:
     ) -> None:
         self.objects: dict[Key, dict] = {}
         self.calls: list[str] = []
+        self.ahead = timedelta()
         self.failures: dict[str, list[KipError]] = {}
         self._rights, self._groups, self._count = rights, groups, 0
         for found in objects:

@@ -1,6 +1,7 @@
 """An API server in memory, as far as a pull uses one: the pods and nodes of a `World`."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from pullworld import World, rfc3339
 
@@ -16,6 +17,7 @@ class PullCluster:
         self.world, self.events = world, events
         self.calls: list[str] = []
         self.failures: dict[str, list[KipError]] = {}
+        self.ahead = timedelta()
 
     def get(self, resource: Resource, _namespace: str, name: str) -> dict | None:
         self._record("get", resource)
@@ -36,7 +38,7 @@ class PullCluster:
     def create(self, resource: Resource, _namespace: str, pod: dict, *, dry_run: bool = False) -> dict:
         self._record("dry-run" if dry_run else "create", resource)
         if dry_run:
-            return {"metadata": {"creationTimestamp": rfc3339(self.world.now)}}
+            return pod
         if pod["metadata"]["name"] in self.world.pods:
             raise Conflict("there already")
         self.world.add(pod)

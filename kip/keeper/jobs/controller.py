@@ -22,7 +22,7 @@ from kip.keeper.jobs.telling import JobEvents
 from kip.keeper.jobs.worker import Look, Nodes, Worker
 from kip.keeper.observing import detect_platform
 from kip.observe.metrics import Metrics
-from kip.pulljob.attempt import is_under_way
+from kip.pulljob.attempt import Removal, is_under_way
 from kip.pulljob.hands import Hands
 from kip.pulljob.pod import Shape
 from kip.pulljob.podview import PodView
@@ -83,12 +83,14 @@ class Controller:
         """Go through all jobs once; return in how many seconds it is to be done again at the latest."""
         settings = self.settings()
         if settings is None or not settings.pull_job_namespaces:
+            self._end_pulls(self._places)
             self._rest("")
             return STANDBY_SECONDS
         if not self.may_act():
             self._rest("standby: the keeper that holds the lease runs them")
             return STANDBY_SECONDS
         if why := self._stands_aside():
+            self._end_pulls(self._places)
             self._rest(f"none is run: {why}")
             return LONGEST_PAUSE_SECONDS
         try:
@@ -101,7 +103,8 @@ class Controller:
         ready: list[tuple[_Held, list[PodView]]] = []
         for place in [*self._places.values()]:
             if not self._is_ready(place):
-                waiting = True
+                # What may not be read hides nothing of the others.
+                waiting |= place.namespace in self._places and not place.problem
                 continue
             pods = place.pods()
             self._tidy(place)
@@ -148,6 +151,7 @@ class Controller:
         """Follow exactly these namespaces; one that failed is tried again after a while."""
         wanted = dict.fromkeys(namespaces)
         for name in self._places.keys() - wanted.keys():
+            self._end_pulls([name])
             self._close(name)
         closed = []
         for name in wanted:
@@ -160,6 +164,13 @@ class Controller:
             place.start()
             self._places[name] = place
         return closed
+
+    def _end_pulls(self, names: Iterable[str]) -> None:
+        """Remove the pods of jobs that nobody runs any more; where that fails they end by themselves."""
+        for place in [self._places[name] for name in names]:
+            keys = {job.key for job in place.jobs()}
+            pods = [pod for pod in place.book.views() if pod.job in keys and not pod.deleting]
+            self._remove(place, tuple(Removal(pod.name, pod.uid) for pod in pods))
 
     def _close(self, name: str) -> None:
         self._places.pop(name).stop()
@@ -203,7 +214,11 @@ class Controller:
     def _worker(self, place: Place, found: Found) -> Worker:
         shape = replace(self._shape, owner=found.owner)
         hands = Hands(self.cluster, place.namespace, shape, place.book)
-        return Worker(self.cluster, found, hands, self.now, self.clock)
+        return Worker(self.cluster, found, hands, self._time, self.clock)
+
+    def _time(self) -> datetime:
+        """Return the time by the API server's clock, which pods and jobs are stamped by."""
+        return self.now() + self.cluster.ahead
 
     def _work(self, ready: list[tuple[_Held, list[PodView]]], budget: int) -> float:
         """Have every job do what it may now; return the seconds until the next one has something to do."""
@@ -242,8 +257,11 @@ class Controller:
         return LONGEST_PAUSE_SECONDS
 
     def _act(self, worker: Worker, look: Look, share: int) -> float:
-        status_in = worker.act(look, share)
-        self._tell(worker, look)
+        try:
+            status_in = worker.act(look, share)
+        finally:
+            # What is done is done, and told, also when its status could not be written.
+            self._tell(worker, look)
         pauses = [self._until(worker.next_at)]
         if status_in is not None:
             pauses.append(status_in)
@@ -254,9 +272,9 @@ class Controller:
             return
         self.metrics.job_pulls(*_settled(look, worker))
         self.events.failed(worker.found, worker.failures)
-        if worker.ended:
-            status = worker.ended.status
-            self.events.ended(worker.found, worker.ended, worker.failures)
+        if ended := worker.take_end():
+            status = ended.status
+            self.events.ended(worker.found, ended, worker.failures)
             seconds = ((status.finished or status.started) - status.started).total_seconds()
             self.metrics.job_ended("failed" if status.failed else "complete", seconds)
             log.info(
@@ -272,7 +290,7 @@ class Controller:
 
     def _pulling(self, held: _Held, pods: list[PodView]) -> int:
         """Return on how many nodes a job pulls, by its pods, and by what it may just have begun."""
-        nodes = {pod.node for pod in pods if is_under_way(pod, self.now())}
+        nodes = {pod.node for pod in pods if is_under_way(pod, self._time())}
         if held.worker.record and not held.worker.idle:
             nodes |= {name for name, one in held.worker.record.nodes.items() if one.open}
         return len(nodes)
@@ -306,7 +324,7 @@ class Controller:
         return seconds
 
     def _until(self, time: datetime | None) -> float:
-        return max((time - self.now()).total_seconds(), 0.0) if time else LONGEST_PAUSE_SECONDS
+        return max((time - self._time()).total_seconds(), 0.0) if time else LONGEST_PAUSE_SECONDS
 
     def _follow_nodes(self, *, follow: bool) -> None:
         """Watch the nodes while a job runs, which is dear in a large cluster, and not when none does."""
@@ -332,7 +350,9 @@ class Controller:
         if self.clock() < place.tidied_at + TIDY_SECONDS:
             return
         place.tidied_at = self.clock()
-        removals = left_behind(place.book.views(), self.now())
+        self._remove(place, left_behind(place.book.views(), self._time()))
+
+    def _remove(self, place: Place, removals: tuple[Removal, ...]) -> None:
         hands = Hands(self.cluster, place.namespace, self._shape, place.book)
         try:
             hands.remove(removals)

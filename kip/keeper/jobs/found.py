@@ -73,12 +73,17 @@ class Found:
 
     @property
     def owner(self) -> Manifest:
-        """Return it as one of an object's `ownerReferences`, without rights on its finalizers."""
+        """Return it as one of an object's `ownerReferences`, without rights on its finalizers.
+
+        As the controller: no ReplicaSet adopts a pod of it, whatever labels sandboxConfig gives it, and a
+        drain does not take it for a pod that nobody would make again.
+        """
         return {
             "apiVersion": f"{self.resource.group}/{self.resource.version}",
             "kind": self.resource.kind,
             "name": self.name,
             "uid": self.uid,
+            "controller": True,
         }
 
     @property

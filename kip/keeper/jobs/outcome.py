@@ -76,18 +76,20 @@ def status_of(
     *,
     generation: int,
     trouble: str = "",
+    digests: Mapping[int, tuple[str, ...]] | None = None,
 ) -> Manifest:
     """Return the status of a job that can be run.
 
     `before` is the status that stands, whose conditions keep their times. `trouble` is what is in the way of
-    a job that is not over.
+    a job that is not over. `digests` are those that nodes got, by the place of the image.
     """
+    got = {job.images[number]: list(found) for number, found in (digests or {}).items()}
     message = trouble if trouble and not status.finished else status.message
     found: Manifest = {
         "observedGeneration": generation,
         "startTime": rfc3339(status.started),
         **({"completionTime": rfc3339(status.finished)} if status.finished else {}),
-        **(_of_list(job, status, failures) if job.kind == LIST_KIND else _of_one(status)),
+        **(_of_list(job, status, failures, got) if job.kind == LIST_KIND else _of_one(status, got)),
         "message": shortened(message),
         "conditions": _conditions(_verdicts(job, status, failures, trouble), before, now, generation),
     }
@@ -139,19 +141,23 @@ def shortened(text: str) -> str:
     return text if len(text) <= LONGEST_MESSAGE else f"{text[: LONGEST_MESSAGE - 3]}..."
 
 
-def _of_one(status: Status) -> Manifest:
+def _of_one(status: Status, digests: Mapping[str, list[str]]) -> Manifest:
     found: Manifest = {
         "desired": status.desired,
         "active": status.active,
         "succeeded": status.succeeded,
         "failed": status.failed,
     }
+    if digests:
+        (found["digests"],) = digests.values()
     if status.failed_nodes:
         found["failedNodes"] = list(status.failed_nodes[:MOST_NAMES])
     return found
 
 
-def _of_list(job: PullJob, status: Status, failures: tuple[Failure, ...]) -> Manifest:
+def _of_list(
+    job: PullJob, status: Status, failures: tuple[Failure, ...], digests: Mapping[str, list[str]]
+) -> Manifest:
     """Return OpenKruise's counts of a list, which are images; a job with no node is over for all of them."""
 
     def over(image: ImageCount) -> bool:
@@ -175,6 +181,7 @@ def _of_list(job: PullJob, status: Status, failures: tuple[Failure, ...]) -> Man
                 "active": image.active,
                 "succeeded": image.succeeded,
                 "failed": image.failed,
+                **({"digests": digests[image.image]} if image.image in digests else {}),
             }
             for image in status.images
         ],

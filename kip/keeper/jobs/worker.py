@@ -10,7 +10,7 @@ import structlog
 from kip.cluster.api import PODS, Cluster, Selection
 from kip.cluster.pacing import pause_after
 from kip.core.jobs_view import JobsView, Phase
-from kip.errors import ApiError, Conflict
+from kip.errors import ApiError, Conflict, Forbidden, Invalid
 from kip.keeper.jobs.found import Found
 from kip.keeper.jobs.memory import Kept, Memory
 from kip.keeper.jobs.outcome import Failure, failures_of, status_of, status_of_refused
@@ -18,6 +18,7 @@ from kip.keeper.jobs.share import Wish
 from kip.keeper.jobs.status_writer import StatusWriter
 from kip.pulljob.attempt import Removal, is_under_way
 from kip.pulljob.hands import Hands, is_final
+from kip.pulljob.lean import Lean
 from kip.pulljob.podview import Fault, PodView
 from kip.pulljob.record import Record, carried, new_record
 from kip.pulljob.spec import PullJob
@@ -68,9 +69,6 @@ class Worker:
     writer: StatusWriter = field(init=False)
     record: Record | None = None
     failures: tuple[Failure, ...] = ()
-    ended: Step | None = None
-    """The step that ended it, for who tells of it; None otherwise."""
-
     _plan: str = ""
     _unseen: str = ""
     _blocked: str = ""
@@ -81,6 +79,9 @@ class Worker:
     _holders: frozenset[str] = frozenset()
     _holders_at: float = 0.0
     _shown: Step | None = None
+    _lean: Lean = field(default_factory=Lean)
+    _ended: Step | None = None
+    _ended_at: datetime | None = None
 
     def __post_init__(self) -> None:
         self.memory = Memory(self.cluster, self.found)
@@ -97,7 +98,7 @@ class Worker:
 
     def tidy(self, pods: Sequence[PodView]) -> datetime | None:
         """Do what an idle job needs: no pods, a status, its own end. Return when that is due."""
-        self.record, self.ended, self._shown, self._refused, self._targets = None, None, None, {}, None
+        self.record, self._shown, self._refused, self._targets = None, None, {}, None
         self.hands.remove(tuple(Removal(pod.name, pod.uid) for pod in pods if not pod.deleting))
         if self.found.going:
             return None
@@ -154,18 +155,25 @@ class Worker:
                 budget=share,
                 refused=self._refused,
             )
+        done = replace(done, record=self._lean(done.record, look.before))
         if done.starts or done.removals or done.record.finished:
-            self._keep(done.record)
-        ends = bool(done.record.finished) and not look.before.finished
+            self._keep(look, done)
+        if done.record.finished != self._ended_at:
+            self._ended = done if done.record.finished else None
+            self._ended_at = done.record.finished
         self.record, self._shown, self._refused = done.record, done, {}
         self.failures = failures_of(look.job, look.targets, done.record)
         self._do(look.job, done)
-        self.ended = done if ends else None
         if done.expired:
             self.remove()
             return None
         document = self._document(look.job, look.targets, done.record, done)
         return self.writer.write(document, urgent=bool(done.record.finished))
+
+    def take_end(self) -> Step | None:
+        """Return the step that ended it, once: for who tells of it."""
+        ended, self._ended = self._ended, None
+        return ended
 
     def remove(self) -> None:
         """Delete the object; what belongs to it goes with it."""
@@ -217,12 +225,17 @@ class Worker:
         self._plan = plan
         return self.record
 
-    def _keep(self, record: Record) -> None:
+    def _keep(self, look: Look, done: Step) -> None:
+        """Keep the record of a step; where that cannot be, the step is not done."""
         try:
-            self.memory.keep(Kept(record, self._plan))
+            self.memory.keep(Kept(done.record, self._plan))
         except Conflict:
             # Another keeper, or somebody's hand: what stands there now is what holds.
             self.record = None
+            raise
+        except (Forbidden, Invalid) as error:
+            self._unseen = f"blocked: the job's record cannot be kept: {error}"
+            self.writer.write(self._document(look.job, look.targets, look.before, None), urgent=False)
             raise
 
     def _do(self, job: PullJob, done: Step) -> None:
@@ -262,6 +275,7 @@ class Worker:
             self.now(),
             generation=self.found.generation,
             trouble=self._unseen or self._blocked,
+            digests=record.digests,
         )
 
     def _phase(self) -> Phase:
@@ -289,7 +303,7 @@ def _again(record: Record, job: PullJob, now: datetime) -> Record:
     if not record.finished:
         return found
     nodes = {name: replace(one, pulled=0, since=None, pulls={}) for name, one in found.nodes.items()}
-    return replace(found, nodes=nodes)
+    return replace(found, nodes=nodes, digests={})
 
 
 def _line(failure: Mapping[str, Any]) -> str:
