@@ -11,6 +11,7 @@ from kip.config.references import parse_reference
 from kip.config.resources import ADVISABLE_MEMORY, LEAST_MEMORY
 from kip.config.settings import Settings
 from kip.core.check.findings import Finding, State
+from kip.core.naming import some_of
 from kip.errors import Problem
 
 MANY_IMAGES = 50
@@ -68,15 +69,10 @@ def _moving(settings: Settings) -> Finding:
     return Finding(
         "moving tags",
         State.WARNING,
-        f"{len(moving)} of {len(settings.images)} images have a moving tag: {_some(moving)}",
+        f"{len(moving)} of {len(settings.images)} images have a moving tag: {some_of(moving)}",
         "Name versions or digests; otherwise the nodes look again every CACHING_INTERVAL_HOURS.",
         IMAGES,
     )
-
-
-def _some(names: list[str], most: int = 5) -> str:
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest
 
 
 def _count(images: int) -> Finding:
