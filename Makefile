@@ -4,7 +4,7 @@ DOCKERIMAGE_NAME ?= kip
 DOCKERIMAGE_TAG ?= dev
 
 .DEFAULT_GOAL := build
-.PHONY: browser help build docker demo test lint types imports docs unit e2e bench verify fmt setup clean undemo
+.PHONY: packages help build docker demo test lint types imports docs unit e2e bench verify fmt setup clean undemo
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z][a-z0-9]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,11 +40,11 @@ imports: setup ## The direction of imports between the rooms
 docs: setup ## What is generated is up to date: requirements, settings table, metrics, golden manifests
 	@hack/verify-generated
 
-unit: build browser ## Tests that need no cluster, and the sleeper's
+unit: build packages ## Tests that need no cluster, and the sleeper's
 	@.venv/bin/pytest --numprocesses auto tests sleep/tests
 
-browser: setup ## Chromium, for the tests of the status page
-	@.venv/bin/python hack/browser.py
+packages: setup ## Debian packages that the tests need: Chromium, a registry
+	@.venv/bin/python hack/packages.py
 
 e2e: build ## Tests on the real cluster of hack/cluster
 	@hack/run-e2e.sh

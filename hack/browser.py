@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Chromium, driven by its own chromedriver. As a program it installs Debian's where they are missing."""
+"""Chromium, driven by its own chromedriver: Debian's."""
 
 from __future__ import annotations
 
@@ -47,7 +47,3 @@ def browser(width: int = 1280, height: int = 900) -> Iterator[Chrome]:
         yield driver
     finally:
         driver.quit()
-
-
-if __name__ == "__main__":
-    install()

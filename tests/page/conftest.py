@@ -94,7 +94,7 @@ class Opened:
 def chromium() -> Iterator[Chrome]:
     if not browser.installed():
         # Not skipped: a test that does not run hides what it would find.
-        pytest.fail("Chromium is not installed: `make browser` does that", pytrace=False)
+        pytest.fail("Chromium is not installed: `make packages` does that", pytrace=False)
     with browser.browser() as driver:
         driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": SPY})
         yield driver

@@ -18,8 +18,6 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 
-pytestmark = pytest.mark.skipif(not PROGRAM, reason="docker-registry is not installed (hack/cluster up does)")
-
 
 class Registry:
     """A running registry. `host` is its host and port."""
@@ -67,6 +65,8 @@ class Registry:
 @pytest.fixture
 def registry(tmp_path):
     """A registry of this test, on a port that was free."""
+    if not PROGRAM:
+        pytest.fail("docker-registry is not installed: `make packages` does that", pytrace=False)
     config = {
         "version": 0.1,
         "log": {"level": "info", "accesslog": {"disabled": True}},

@@ -1,0 +1,13 @@
+"""Install the Debian packages that tests need and that are missing: Chromium, a registry, what hack/cluster uses."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import browser
+from localcluster.programs import install_packages
+
+if __name__ == "__main__":
+    browser.install()
+    install_packages()
