@@ -1,4 +1,4 @@
-"""Install the Debian packages that tests need and that are missing: Chromium, a registry, what hack/cluster uses."""
+"""Install what is missing of the Debian packages that tests and hack/cluster need: Chromium, a registry, more."""
 
 import sys
 from pathlib import Path
