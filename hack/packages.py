@@ -1,4 +1,4 @@
-"""Install what is missing of the Debian packages that tests and hack/cluster need: Chromium, a registry, more."""
+"""Install the Debian packages that tests and hack/cluster need and that are missing: Chromium, a registry."""
 
 import sys
 from pathlib import Path
