@@ -119,6 +119,7 @@ def test_the_columns_are_openkruises(jobs, kind, columns):
             "names cannot stand together with matchLabels",
         ),
         ({"image": "a/b:1", "selector": {"names": ["n1", "n1"]}}, "Duplicate value"),
+        ({"image": "a/b:1", "selector": {"names": []}}, "at least 1"),
         ({"image": "a/b:1", "selector": {}, "podSelector": {}}, "exclude each other"),
         ({"image": "a/b:1", "parallelism": "10%"}, "no percentage"),
         ({"image": "a/b:1", "parallelism": -1}, "whole number from 0"),
@@ -158,7 +159,7 @@ def test_a_list_of_no_use_is_refused(jobs, images, said):
     "spec",
     [
         {"image": "a/b:1", "parallelism": "10"},
-        {"image": "a/b:1", "selector": {"names": [], "matchLabels": {}}},
+        {"image": "a/b:1", "selector": {"matchLabels": {}}},
         {"image": f"registry.example:5000/a/b:1@sha256:{'0' * 64}"},
         {"image": "[2001:db8::1]:5000/a/b__c:v1"},
         {"image": "a/b:1", "tolerations": [{"operator": "Exists"}], "pullPolicy": {"backoffLimit": -1}},

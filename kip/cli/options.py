@@ -73,6 +73,13 @@ def seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     return hours * 3600 + minutes * 60 + rest
 
 
+def filled(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Refuse a choice that was given and is empty; the callback of an option."""
+    if value is not None and not value.strip(" ,"):
+        raise click.BadParameter("is empty, perhaps as a variable is. Leave the option out to mean all.")
+    return value
+
+
 def values_from(env_file: str | None, configmap: str | None) -> tuple[Mapping[str, str], tuple[Note, ...]]:
     """Return the settings as they are written, and the keys that are nearly a setting's."""
     if env_file and configmap:

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from kip.cli.options import cluster_options, output_option, seconds
+from kip.cli.options import cluster_options, filled, output_option, seconds
 from kip.cli.output import document, remark
 from kip.cli.pull_jobs import Typed, from_files, from_typed, held
 from kip.cli.pull_progress import telling
@@ -50,11 +50,11 @@ Examples:
 @click.option(
     "-n", "--namespace", default="", help="Where the pods run. Default: NAMESPACE, else the pod's own."
 )
-@click.option("--nodes", default="", metavar="NAMES", help="Only these nodes: a,b.")
+@click.option("--nodes", callback=filled, metavar="NAMES", help="Only these nodes: a,b.")
 @click.option(
-    "--selector", default="", metavar="LABELS", help="Only nodes with these labels: pool=a,zone!=b."
+    "--selector", callback=filled, metavar="LABELS", help="Only nodes with these labels: pool=a,zone!=b."
 )
-@click.option("--pods", default="", metavar="LABELS", help="Only nodes that run pods with these labels.")
+@click.option("--pods", callback=filled, metavar="LABELS", help="Only nodes that run pods with these labels.")
 @click.option("--parallelism", type=click.IntRange(0), help="How many nodes pull at once.  [default: 10]")
 @click.option("--timeout", callback=seconds, metavar="DURATION", help="For one attempt.  [default: 10m]")
 @click.option("--retries", type=click.IntRange(0), help="Of an image on a node.  [default: 3]")

@@ -269,9 +269,9 @@ class KubernetesCluster:
                 *request, _request_timeout=(CONNECT_SECONDS, read_seconds or self._read_seconds)
             )
             self._answered(verb, str(response.status))
-            self._compare_clocks(response.headers)
             if response.status >= HTTPStatus.BAD_REQUEST:
                 raise refusal(method, path, response.status, response.headers, response.read())
+            self._compare_clocks(response.headers)
         except Unauthorized:
             self._renew()
             raise

@@ -11,7 +11,7 @@ from kip.pulljob.podview import Fault, Pull
 from kip.pulljob.record import NodeRecord, Record
 
 MOST_DIGESTS = 3
-"""More digests of one image are of no use to anybody: its tag moved while it was pulled."""
+"""The newest digests of one image that are kept: more than one where its tag moved."""
 
 MOST_FAULTS = 1000
 """Different faults of one job that are held; of more, only the reasons are: there may be a port in each."""
@@ -62,6 +62,4 @@ def _note(digests: dict[int, tuple[str, ...]], pulls: Mapping[int, Pull]) -> Non
 
 
 def _with(known: tuple[str, ...], digest: str) -> tuple[str, ...]:
-    if digest in known or len(known) >= MOST_DIGESTS:
-        return known
-    return tuple(sorted((*known, digest)))
+    return (*(one for one in known if one != digest), digest)[-MOST_DIGESTS:]

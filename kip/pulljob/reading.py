@@ -118,6 +118,8 @@ def _nodes(spec: Fields) -> dict[str, Any]:
         part = spec.part("selector")
         found["node_names"] = part.texts("names")
         labels = _labels(part)
+        if part.raw("names") == []:
+            part.problem("names", "names no node", "Name some; for all nodes leave selector out.")
         if part.has("names") and (labels.labels or labels.expressions):
             part.problem(
                 "names",

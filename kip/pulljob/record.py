@@ -52,7 +52,7 @@ class Record:
     """All that is done. `nodes` holds only those on which something was; `images` are what the bits mean.
 
     `outcome` is the message of a job that is over, and tells how it ended. `digests` are those that nodes got
-    of each image, a few at most: more than one says that a tag has moved meanwhile.
+    of each image, the newest last, a few at most: more than one says that a tag has moved meanwhile.
     """
 
     images: tuple[str, ...]

@@ -19,7 +19,6 @@ from typing import Any
 from kip.errors import KipError
 from kip.pulljob.podview import Fault
 from kip.pulljob.record import NodeRecord, Record
-from kip.pulljob.spec import MOST_IMAGES
 
 FORM = 1
 LARGEST_BYTES = 16 * 2**20
@@ -67,15 +66,16 @@ def from_text(text: str) -> Record:
         found = json.loads(_unzipped(base64.b64decode(text, validate=True)))
         if found["form"] != FORM:
             raise RecordUnreadable(f"a pull job's record has form {found['form']}, which is not known")
+        images = tuple(map(str, found["images"]))
         faults = [Fault(str(reason), str(message)) for reason, message in found["faults"]]
         usual = {int(number): faults[place] for number, place in found["usual"].items()}
         return Record(
-            tuple(map(str, found["images"])),
+            images,
             datetime.fromtimestamp(found["started"], UTC),
             _time(found["finished"]),
             str(found["outcome"]),
-            {name: _unpacked(packed, faults, usual) for name, packed in found["nodes"].items()},
-            {int(number): tuple(map(str, some)) for number, some in found["digests"].items()},
+            {name: _unpacked(packed, len(images), faults, usual) for name, packed in found["nodes"].items()},
+            {_place(number, len(images)): tuple(map(str, some)) for number, some in found["digests"].items()},
         )
     except (
         binascii.Error,
@@ -88,6 +88,7 @@ def from_text(text: str) -> Record:
         IndexError,
         AttributeError,
         OverflowError,
+        RecursionError,
     ) as error:
         raise RecordUnreadable(f"no record of a pull job: {error}") from error
 
@@ -135,36 +136,42 @@ def _masks(sets: Mapping[int, int]) -> dict[int, str]:
     return {key: f"{bits:x}" for key, bits in sets.items()}
 
 
-def _numbers(masks: Mapping[str, str]) -> Iterator[tuple[int, int]]:
+def _numbers(masks: Mapping[str, str], images: int) -> Iterator[tuple[int, int]]:
     """Yield each image and the number that it goes with."""
     for key, text in masks.items():
-        yield from ((number, int(key)) for number in _places(_bits(text)))
+        yield from ((number, int(key)) for number in _places(_bits(text, images)))
 
 
 def _places(bits: int) -> Iterator[int]:
     return (number for number in range(bits.bit_length()) if bits >> number & 1)
 
 
-def _bits(text: str) -> int:
+def _bits(text: str, images: int) -> int:
     bits = int(text, 16)
-    if not 0 <= bits < 1 << MOST_IMAGES:
-        raise ValueError(f"{text[:99]} is no set of images")
+    if not 0 <= bits < 1 << images:
+        raise ValueError(f"{text[:99]} is no set of {images} images")
     return bits
 
 
-def _unpacked(packed: list[Any], faults: list[Fault], usual: Mapping[int, Fault]) -> NodeRecord:
+def _place(text: str, images: int) -> int:
+    if int(text) not in range(images):
+        raise ValueError(f"{text[:99]} is none of {images} images")
+    return int(text)
+
+
+def _unpacked(packed: list[Any], images: int, faults: list[Fault], usual: Mapping[int, Fault]) -> NodeRecord:
     started, closed, lost, pulled, failed, retry_at, since, tries, told, others = packed
-    known = {number: usual[number] for number in _places(_bits(told or failed))}
+    known = {number: usual[number] for number in _places(_bits(told or failed, images))}
     return NodeRecord(
         int(started),
         int(closed),
         int(lost),
-        _bits(pulled),
-        _bits(failed),
+        _bits(pulled, images),
+        _bits(failed, images),
         _time(retry_at),
         _time(since),
-        dict(_numbers(tries)),
-        known | {number: faults[place] for number, place in _numbers(others)},
+        dict(_numbers(tries, images)),
+        known | {number: faults[place] for number, place in _numbers(others, images)},
     )
 
 

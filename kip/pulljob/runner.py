@@ -167,13 +167,15 @@ class Runner:
     def _learn(self, record: Record) -> Record:
         """Add what Events tell, where they may be listed."""
         with suppress(ApiError):
-            events = Selection(EVENTS, self.job.namespace, fields=PULLS)
+            events, idle = Selection(EVENTS, self.job.namespace, fields=PULLS), dict(self._ours)
             for page in self.cluster.pages(events):
                 record = learn(self.job, record, page.items, self._ours)
+                for event in page.items:
+                    idle.pop(event["involvedObject"].get("uid", ""), None)
             if any(fault.reason in UNTOLD for one in record.nodes.values() for fault in one.faults.values()):
                 why = [Selection(EVENTS, self.job.namespace, fields=fields) for fields in NOT_SET_UP]
                 found = [event for one in why for page in self.cluster.pages(one) for event in page.items]
-                record = explain(record, found, self._ours)
+                record = explain(record, found, idle)
         return record
 
     def _tidy(self, hands: Hands) -> None:

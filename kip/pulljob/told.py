@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from kip.core.kubernetes_events import pull_in, time_of
+from kip.core.kubernetes_events import NOT_SET_UP, pull_in, time_of
 from kip.pulljob.attempt import TIMEOUT, places_of
 from kip.pulljob.podview import CONTAINER_PREFIX, Fault, Pull
 from kip.pulljob.record import Record
 from kip.pulljob.spec import PullJob
 from kip.redact import redacted
 
+SET_UP = tuple(f"; {fields.partition('=')[2]}: " for fields in NOT_SET_UP)
 UNTOLD = (TIMEOUT, "DeadlineExceeded")
 """Reasons that leave open what took so long."""
 
@@ -41,7 +42,10 @@ def learn(
 
 
 def explain(record: Record, events: Iterable[Mapping[str, Any]], pods: Mapping[str, str]) -> Record:
-    """Return the record with what the Events NOT_SET_UP tell of pods whose time ran out: they never began."""
+    """Return the record with what the Events NOT_SET_UP tell of these pods, where their time ran out.
+
+    `pods` are those that were never set up: whatever was in the way of others is over.
+    """
     newest: dict[str, Mapping[str, Any]] = {}
     for event in sorted(events, key=lambda event: time_of(dict(event))):
         if node := pods.get(event["involvedObject"].get("uid", "")):
@@ -57,7 +61,7 @@ def explain(record: Record, events: Iterable[Mapping[str, Any]], pods: Mapping[s
 def _explained(faults: Mapping[int, Fault], why: str) -> dict[int, Fault]:
     return {
         number: replace(fault, message=f"{fault.message}; {why}")
-        if fault.reason in UNTOLD and why not in fault.message
+        if fault.reason in UNTOLD and not any(word in fault.message for word in SET_UP)
         else fault
         for number, fault in faults.items()
     }

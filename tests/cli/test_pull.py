@@ -79,6 +79,14 @@ def test_images_on_all_nodes_are_exit_code_0(kip, cluster):
     assert found.world.pods == {}
 
 
+@pytest.mark.parametrize("option", ["--nodes", "--selector", "--pods"])
+@pytest.mark.parametrize("value", ["", ",", " "])
+def test_a_choice_of_nodes_that_is_empty_does_not_mean_all(kip, cluster, option, value):
+    found = cluster()
+    code, _, err = kip("pull", IMAGE, option, value, **VALUES)
+    assert (code, "is empty" in err, found.calls) == (2, True, [])
+
+
 def test_what_is_missing_is_told_with_the_kubelets_reason(kip, cluster):
     cluster({("node2", IMAGE): BAD})
     code, out, err = kip("pull", IMAGE, "--retries", "0", **VALUES)

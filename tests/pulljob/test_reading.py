@@ -95,6 +95,7 @@ def test_parallelism_is_a_number_also_in_quotes(given):
             "excludes matchLabels",
         ),
         ({"selector": {"names": ["a", "a"]}}, "spec.selector.names[1]", "twice"),
+        ({"selector": {"names": []}}, "spec.selector.names", "names no node"),
         ({"selector": {"matchLabels": {"a b": "c"}}}, 'spec.selector.matchLabels["a b"]', "is not made of"),
         (
             {"podSelector": {"matchExpressions": [{"key": "a", "operator": "Gt", "values": ["1"]}]}},

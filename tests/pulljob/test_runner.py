@@ -233,6 +233,7 @@ def test_events_tell_how_long_and_how_much():
     events = tuple(
         {
             "involvedObject": {**about, "uid": uid},
+            "reason": "Pulled",
             "message": message,
         }
         for uid, message in said.items()
@@ -251,10 +252,22 @@ def test_a_pod_that_could_not_be_set_up_is_told_in_the_kubelets_words():
         "message": "no network plugin",
         "lastTimestamp": "2026-11-21T08:00:05Z",
     }
-    record = run(PullCluster(world, events=(event,)), replace(world.job, timeout_seconds=5)).step.record
+    job = replace(world.job, timeout_seconds=5)
+    record = run(PullCluster(world, events=(event,)), job).step.record
     assert record.of("node1").faults[0].message == (
         "not pulled within 5 s; FailedCreatePodSandBox: no network plugin"
     )
+
+
+def test_what_was_in_the_way_of_a_pod_before_it_was_set_up_is_not_blamed():
+    world = World(replace(JOB, images=IMAGES[:1], backoff_limit=0), ["node1"], {("node1", IMAGES[0]): HANGS})
+    about = {"involvedObject": {"uid": "uid-0", "fieldPath": "spec.initContainers{copy}"}}
+    events = (
+        {**about, "reason": "Pulled", "message": "", "lastTimestamp": "2026-11-21T08:00:06Z"},
+        {**about, "reason": "FailedMount", "message": "late", "lastTimestamp": "2026-11-21T08:00:05Z"},
+    )
+    record = run(PullCluster(world, events=events), replace(world.job, timeout_seconds=5)).step.record
+    assert record.of("node1").faults[0].message == "not pulled within 5 s"
 
 
 def test_a_clock_that_goes_wrong_here_costs_nothing():

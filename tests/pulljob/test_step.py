@@ -289,7 +289,7 @@ def test_a_record_of_5000_nodes_that_each_got_others_of_255_images_fits_into_an_
         return NodeRecord(9, 8, 0, pulled, failed, BEGIN + timedelta(seconds=number), BEGIN, tries, left)
 
     nodes = {f"ip-10-0-{number}.eu-central-1.compute.internal": one(number) for number in range(5000)}
-    record = Record(IMAGES, BEGIN, nodes=nodes)
+    record = Record(tuple(f"registry.example/{number}:1" for number in range(255)), BEGIN, nodes=nodes)
     text = to_text(record)
     assert from_text(text) == record
     assert len(text) < 800_000
@@ -317,6 +317,9 @@ def written(**changes: object) -> str:
         written(nodes={"a": [1, 0, 0, "0", "1", None, None, {}, "", {}]}),
         written(started=1e99),
         written(digests=["x"]),
+        written(digests={"99": ["sha256:1"]}),
+        written(nodes={"a": [1, 0, 0, "1000", "0", None, None, {}, "", {}]}),
+        base64.b64encode(gzip.compress(b"[" * 100_000)).decode(),
     ],
 )
 def test_what_is_no_record_is_said_to_be_none(text):

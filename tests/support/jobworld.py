@@ -168,7 +168,7 @@ class Place:
         found = [
             read_found(KINDS[kind], deepcopy(one))
             for (kind, _), one in self.cluster.objects.items()
-            if kind in KINDS
+            if kind in KINDS and one["metadata"]["namespace"] == self.namespace
         ]
         return sorted(found, key=lambda job: (job.created, job.uid))
 

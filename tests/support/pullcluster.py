@@ -30,7 +30,8 @@ class PullCluster:
         if selection.resource.kind == "Node":
             yield Listing(tuple(map(self._node, self.world.nodes)), "1")
         elif selection.resource.kind == "Event":
-            yield Listing(self.events, "1")
+            found = (event for event in self.events if f"reason={event['reason']}" in selection.fields)
+            yield Listing(tuple(found), "1")
         else:
             found = [pod for pod in self.world.pods.values() if _has(pod, selection.labels)]
             yield Listing(tuple(found), "1")

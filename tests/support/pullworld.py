@@ -39,6 +39,7 @@ class World:
     pulls: list[tuple[str, str]] = field(default_factory=list)
     there: set[tuple[str, str]] = field(default_factory=set)
     uids: Iterator[int] = field(default_factory=count)
+    digest: str = "a" * 64
 
     def targets(self) -> Targets:
         return select(self.job, [NodeView(name, {}, "", self.down.get(name)) for name in self.nodes])
@@ -149,7 +150,11 @@ class World:
         state = {"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": at, "finishedAt": at}}
         if self.job.keep_seconds:
             state = {"running": {"startedAt": at}}
-        return {"name": container["name"], "imageID": f"registry.example/x@sha256:{'a' * 64}", "state": state}
+        return {
+            "name": container["name"],
+            "imageID": f"registry.example/x@sha256:{self.digest}",
+            "state": state,
+        }
 
 
 def _failed(container: dict[str, Any]) -> dict[str, Any]:

@@ -109,7 +109,8 @@ class Controller:
             pods = place.pods()
             self._tidy(place)
             ready += [(held, pods.get(held.worker.found.key, [])) for held in self._workers(place)]
-        pause = min(pause, self._work(ready, settings.pull_budget))
+        # Pods of a namespace that is not listed yet may pull already, for the keeper before.
+        pause = min(pause, self._work(ready, 0 if waiting else settings.pull_budget))
         problems += [place.problem for place in self._places.values() if place.problem]
         self.noted("; ".join(dict.fromkeys(problems)))
         views = tuple(held.worker.view() for held, _ in ready)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from kip.core.naming import some_of
 from kip.pulljob.record import Record
 from kip.pulljob.spec import PullJob
 from kip.pulljob.status import MISSING, ImageCount, Status
@@ -21,6 +22,8 @@ MOST_NAMES = 1000
 
 LONGEST_MESSAGE = 300
 LIST_KIND = "ImageListPullJob"
+COUNTS = ("desired", "active", "succeeded", "failed")
+COUNTS_OF_LIST = ("desired", "active", "completed", "succeeded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,8 @@ class Failure:
     @property
     def line(self) -> str:
         """Say it in a line."""
-        more = f" and {self.count - len(self.nodes)} more" if self.count > len(self.nodes) else ""
-        return f"{self.image} on {', '.join(self.nodes)}{more}: {self.reason}: {self.message}".rstrip(": ")
+        where = some_of(self.nodes, self.count)
+        return f"{self.image} on {where}: {self.reason}: {self.message}".rstrip(": ")
 
 
 def failures_of(job: PullJob, targets: Targets, record: Record) -> tuple[Failure, ...]:
@@ -121,10 +124,25 @@ def status_of_refused(
         "Failed": (True, "InvalidSpec", message),
         "Stalled": (True, "InvalidSpec", message),
     }
-    counts = ("desired", "active", "succeeded", "failed") + (("completed",) if kind == LIST_KIND else ())
     return {
         "observedGeneration": generation,
-        **{name: 0 for name in counts if not (kind == LIST_KIND and name == "failed")},
+        **dict.fromkeys(COUNTS_OF_LIST if kind == LIST_KIND else COUNTS, 0),
+        "message": message,
+        "conditions": _conditions(verdicts, before, now, generation),
+    }
+
+
+def status_of_blocked(
+    trouble: str, kind: str, before: Mapping[str, Any], now: datetime, *, generation: int
+) -> Manifest:
+    """Return the status of a job that the keeper can do nothing for now; what was counted before stays."""
+    message = shortened(f"blocked: {trouble}")
+    over = (False, "Blocked", message)
+    verdicts = {"Complete": over, "Failed": over, "Reconciling": (True, "Blocked", message)}
+    return {
+        **dict.fromkeys(COUNTS_OF_LIST if kind == LIST_KIND else COUNTS, 0),
+        **{name: value for name, value in before.items() if name != "completionTime"},
+        "observedGeneration": generation,
         "message": message,
         "conditions": _conditions(verdicts, before, now, generation),
     }

@@ -13,7 +13,14 @@ from kip.core.jobs_view import JobsView, Phase
 from kip.errors import ApiError, Conflict, Forbidden, Invalid
 from kip.keeper.jobs.found import Found
 from kip.keeper.jobs.memory import Kept, Memory
-from kip.keeper.jobs.outcome import Failure, failures_of, status_of, status_of_refused
+from kip.keeper.jobs.outcome import (
+    Failure,
+    failures_of,
+    rfc3339,
+    status_of,
+    status_of_blocked,
+    status_of_refused,
+)
 from kip.keeper.jobs.share import Wish
 from kip.keeper.jobs.status_writer import StatusWriter
 from kip.pulljob.attempt import Removal, is_under_way
@@ -70,7 +77,6 @@ class Worker:
     record: Record | None = None
     failures: tuple[Failure, ...] = ()
     _plan: str = ""
-    _unseen: str = ""
     _blocked: str = ""
     _blocked_until: float = 0.0
     _refused: dict[str, Fault | None] = field(default_factory=dict)
@@ -81,7 +87,7 @@ class Worker:
     _shown: Step | None = None
     _lean: Lean = field(default_factory=Lean)
     _ended: Step | None = None
-    _ended_at: datetime | None = None
+    _ended_at: str = ""
 
     def __post_init__(self) -> None:
         self.memory = Memory(self.cluster, self.found)
@@ -99,6 +105,8 @@ class Worker:
     def tidy(self, pods: Sequence[PodView]) -> datetime | None:
         """Do what an idle job needs: no pods, a status, its own end. Return when that is due."""
         self.record, self._shown, self._refused, self._targets = None, None, {}, None
+        # A keeper knows many jobs that are over, and what is known of one may be large.
+        self.memory, self._lean, self.failures = Memory(self.cluster, self.found), Lean(), ()
         self.hands.remove(tuple(Removal(pod.name, pod.uid) for pod in pods if not pod.deleting))
         if self.found.going:
             return None
@@ -124,10 +132,8 @@ class Worker:
         if job is None:
             return None
         record = self._recall(job)
-        self._unseen = ""
         if nodes.views is None and not (job.node_names or job.pod_labels):
-            self._unseen = "the nodes of the cluster may not be listed: grant it, or give spec.selector.names"
-            self.writer.write(self._document(job, Targets(), record, None), urgent=False)
+            self._say_blocked("the nodes of the cluster may not be listed: grant it, or give selector.names")
             return None  # and nothing is over by that, whatever "no node" means elsewhere
         targets = self._select(job, nodes)
         mine = tuple(pods)
@@ -157,17 +163,15 @@ class Worker:
             )
         done = replace(done, record=self._lean(done.record, look.before))
         if done.starts or done.removals or done.record.finished:
-            self._keep(look, done)
-        if done.record.finished != self._ended_at:
-            self._ended = done if done.record.finished else None
-            self._ended_at = done.record.finished
+            self._keep(done)
+        self._note_end(done)
         self.record, self._shown, self._refused = done.record, done, {}
         self.failures = failures_of(look.job, look.targets, done.record)
         self._do(look.job, done)
         if done.expired:
             self.remove()
             return None
-        document = self._document(look.job, look.targets, done.record, done)
+        document = self._document(look.job, done)
         return self.writer.write(document, urgent=bool(done.record.finished))
 
     def take_end(self) -> Step | None:
@@ -214,8 +218,10 @@ class Worker:
         """Return the record to go on from: of this plan, or what an edit leaves of the former one."""
         plan = self.found.plan
         if self.record is None:
-            kept = self.memory.load()
+            kept = self._load()
             self.record, self._plan = (kept.record, kept.plan) if kept else (None, plan)
+            if kept and kept.plan == plan and kept.record.images != job.images:
+                self.record = None  # somebody's hand: its bits mean other images
         if self.record is None:
             self.record = new_record(job, self.now())
         elif self._plan != plan:
@@ -225,7 +231,31 @@ class Worker:
         self._plan = plan
         return self.record
 
-    def _keep(self, look: Look, done: Step) -> None:
+    def _load(self) -> Kept | None:
+        try:
+            return self.memory.load()
+        except Forbidden as error:
+            self._say_blocked(f"the job's record cannot be read: {error}")
+            raise
+
+    def _note_end(self, done: Step) -> None:
+        """Take note of the step that ended the job, unless its status told that already, or this keeper."""
+        if not done.record.finished:
+            return
+        at = rfc3339(done.record.finished)
+        if at not in (self._ended_at, self.writer.latest.get("completionTime")):
+            self._ended, self._ended_at = done, at
+
+    def _say_blocked(self, trouble: str) -> None:
+        found = self.found
+        self.writer.write(
+            status_of_blocked(
+                trouble, found.resource.kind, self.writer.latest, self.now(), generation=found.generation
+            ),
+            urgent=False,
+        )
+
+    def _keep(self, done: Step) -> None:
         """Keep the record of a step; where that cannot be, the step is not done."""
         try:
             self.memory.keep(Kept(done.record, self._plan))
@@ -234,14 +264,13 @@ class Worker:
             self.record = None
             raise
         except (Forbidden, Invalid) as error:
-            self._unseen = f"blocked: the job's record cannot be kept: {error}"
-            self.writer.write(self._document(look.job, look.targets, look.before, None), urgent=False)
+            self._say_blocked(f"the job's record cannot be kept: {error}")
             raise
 
     def _do(self, job: PullJob, done: Step) -> None:
         try:
             self._refused = self.hands.do(job, done)
-            self._blocked = "" if done.starts else self._blocked
+            self._blocked = "" if self.clock() >= self._blocked_until else self._blocked
         except ApiError as error:
             # Whatever was not made costs no attempt.
             self._refused = {start.node: None for start in done.starts}
@@ -261,21 +290,16 @@ class Worker:
             self._targets, self._targets_of = select(job, nodes.views, self._holders), of
         return self._targets
 
-    def _document(self, job: PullJob, targets: Targets, record: Record, done: Step | None) -> Manifest:
-        if done:
-            shown = done.status
-        else:
-            nothing = step(job, targets, (), replace(record, nodes={}), self.now(), budget=0)
-            shown = replace(nothing.status, finished=None, message="")
+    def _document(self, job: PullJob, done: Step) -> Manifest:
         return status_of(
             job,
-            shown,
+            done.status,
             self.failures,
             self.writer.latest,
             self.now(),
             generation=self.found.generation,
-            trouble=self._unseen or self._blocked,
-            digests=record.digests,
+            trouble=self._blocked,
+            digests=done.record.digests,
         )
 
     def _phase(self) -> Phase:
