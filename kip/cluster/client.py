@@ -59,6 +59,7 @@ def connect(
 
 def _api_client(kubeconfig: str, context: str) -> Any:
     configuration = client.Configuration()
+    by = f" by {kubeconfig}" if kubeconfig else ""
     try:
         if kubeconfig:
             config.load_kube_config(  # type: ignore[no-untyped-call]
@@ -68,7 +69,7 @@ def _api_client(kubeconfig: str, context: str) -> Any:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except (config.ConfigException, OSError, ValueError, TypeError) as error:
         raise KipError(
-            f"no way to the cluster: {str(error).strip() or type(error).__name__}",
+            f"no way to the cluster{by}: {str(error).strip() or type(error).__name__}",
             hint="Set KUBECONFIG to a kubeconfig file, or run kip in a pod with a ServiceAccount.",
         ) from error
     if not configuration.verify_ssl:
