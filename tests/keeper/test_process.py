@@ -1,6 +1,7 @@
 """The keeper as a process: how it ends when the API server is in trouble."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -72,3 +73,36 @@ def test_every_line_is_json(tmp_path):
     _, out = ended(tmp_path, *[status_of(503)] * 50)
     events = [json.loads(line)["event"] for line in out.splitlines()]
     assert events[0] == "keeper_started"
+
+
+AS_FIRST_PROCESS = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+
+STARTING = """
+import signal, sys
+import kip.__main__ as program
+
+class Signalled:
+    "Sends itself the signal before the command's first import."
+    def find_spec(self, name, path=None, target=None):
+        if name == "kip.cli.main":
+            signal.raise_signal(int(sys.argv.pop()))
+
+sys.meta_path.insert(0, Signalled())
+program.main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize("before", [[], AS_FIRST_PROCESS], ids=["a process", "the first of a container"])
+def test_a_signal_ends_it_also_while_it_starts(before, number):
+    if before and os.geteuid() != 0:
+        pytest.skip("a namespace of processes needs root")
+    process = subprocess.run(
+        [*before, sys.executable, "-c", STARTING, "run", str(int(number))],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+        env={"NAMESPACE": "images"},
+    )
+    assert (process.returncode, process.stdout, process.stderr) == (0, "", "")
