@@ -118,3 +118,42 @@ def test_the_chart_works_as_part_of_another(cluster, tmp_path):
     Path(parent, "Chart.yaml").write_text(yaml.safe_dump({**chart, "dependencies": [dependency]}), "utf-8")
     values = {"global": {"a": 1}, "kip": {"enabled": True, "image": {"repository": "r/kip"}}}
     assert "kind: Deployment" in helm("template", "release", str(parent), values=values)
+
+
+NAMED = ("name", "namespace", "value", "serviceAccountName", "priorityClassName")
+MAPPINGS = ("labels", "matchLabels", "selector", "annotations", "data")
+
+
+def texts(node):
+    """Yield what the API server takes as text only: names, namespaces, labels, values of variables."""
+    if isinstance(node, dict):
+        yield from (node[key] for key in NAMED if not isinstance(node.get(key, {}), dict | list))
+        yield from node.get("resourceNames", ())
+        for key in MAPPINGS:
+            yield from (
+                value for value in (node.get(key) or {}).values() if not isinstance(value, dict | list)
+            )
+    for part in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from texts(part)
+
+
+@pytest.mark.parametrize("odd", ["1234", "true", "007", "null"])
+def test_names_that_look_like_something_else_stay_texts(cluster, odd):
+    values = {
+        "image": {"repository": "r/kip"},
+        "deploymentName": odd,
+        "priorityClassName": odd,
+        "imagePullSecrets": [odd],
+        "serviceAccount": {"name": odd},
+        "configMap": {"name": odd, "namespace": odd, "daemonsetName": odd, "imagePullSecrets": odd},
+        "rbac": {"readPullSecrets": True},
+        "metrics": {key: {"enabled": True} for key in ("serviceMonitor", "dashboard")},
+        "networkPolicy": {"enabled": True},
+        "podDisruptionBudget": {"enabled": True},
+        "pullJobs": {"enabled": True, "namespaces": [odd]},
+    }
+    for watch in (True, False):
+        values["configMap"]["watch"] = watch
+        made = list(yaml.safe_load_all(helm("template", odd, str(CHART), "-n", odd, values=values)))
+        assert len({item["kind"] for item in made if item}) >= 12
+        assert {type(text) for item in made if item for text in texts(item)} == {str}

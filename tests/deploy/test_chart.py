@@ -149,3 +149,15 @@ def test_the_chart_has_the_version_of_kip():
 def test_dashboard_and_alert_rules_can_be_read():
     assert isinstance(json.loads((CHART / "dashboards/kip.json").read_text("utf-8")), dict)
     assert "groups" in yaml.safe_load((CHART / "rules/kip.yaml").read_text("utf-8"))
+
+
+NOT_QUOTED = re.compile(
+    r"^ *(?:- )?(?:name|namespace|value|app|app\.kubernetes\.io/\w+|serviceAccountName|priorityClassName|"
+    r"resourceNames): \[?\{\{ (?!toJson )(?!.*\| quote }}).*$",
+    re.MULTILINE,
+)
+
+
+def test_names_and_values_are_quoted_as_they_may_look_like_numbers():
+    templates = sorted((CHART / "templates").rglob("*.*"))
+    assert [found for path in templates for found in NOT_QUOTED.findall(path.read_text("utf-8"))] == []

@@ -61,8 +61,8 @@
 {{/* Metadata of an object: root, name; optional: namespace, labels, annotations. */}}
 {{- define "kip.metadata" -}}
 metadata:
-  name: {{ .name }}
-  namespace: {{ .namespace | default .root.Release.Namespace }}
+  name: {{ .name | quote }}
+  namespace: {{ .namespace | default .root.Release.Namespace | quote }}
   labels:
     {{- toYaml (mergeOverwrite (include "kip.labels" .root | fromYaml) (.labels | default dict)) | nindent 4 }}
   {{- with mergeOverwrite dict .root.Values.commonAnnotations (.annotations | default dict) }}
@@ -210,11 +210,11 @@ kind: RoleBinding
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: Role
-  name: {{ .name }}
+  name: {{ .name | quote }}
 subjects:
   - kind: ServiceAccount
-    name: {{ include "kip.serviceAccount" .root }}
-    namespace: {{ .root.Release.Namespace }}
+    name: {{ include "kip.serviceAccount" .root | quote }}
+    namespace: {{ .root.Release.Namespace | quote }}
 {{- end -}}
 
 {{/* What works, but is probably not meant: a JSON list of sentences. */}}
