@@ -65,6 +65,12 @@ TABLE = (
         "namespace name error consequence remedy",
         "The settings in the ConfigMap may not be read.",
     ),
+    LogEvent(
+        "configmap_gone",
+        "warning",
+        "namespace name consequence remedy",
+        "The ConfigMap was deleted; what it said last counts until it is back.",
+    ),
     LogEvent("drift_found", "warning", "by reasons", "Somebody else changed the cache; it is brought back."),
     LogEvent(
         "fight_detected",

@@ -112,7 +112,7 @@ class Looker:
         if not environment.get("CONFIGMAP_NAME", "").strip():
             environment, namespace = self._of_deployment(found), self.namespace
         name = environment.get("CONFIGMAP_NAME", "").strip()
-        live = read_configmap(self.cluster, namespace, name) if name else {}
+        live = (read_configmap(self.cluster, namespace, name) if name else None) or {}
         return sources.merge(environment, live)
 
     def _of_deployment(self, found: Manifest | None) -> Mapping[str, str]:
@@ -122,7 +122,7 @@ class Looker:
         if deployment is None:
             return {}
         environment, whole = environment_of(deployment)
-        configmaps = [read_configmap(self.cluster, self.namespace, each) for each in whole]
+        configmaps = [read_configmap(self.cluster, self.namespace, each) or {} for each in whole]
         # A container's own variables win over those of the ConfigMaps it takes whole, of these the last.
         return ChainMap(environment, *reversed(configmaps))
 

@@ -106,7 +106,7 @@ def _findings(given: _Given, kubeconfig: str, context: str) -> tuple[Finding, ..
     if given.live and name:
         try:
             namespace = pod_namespace or cache_place(given.values).namespace
-            live = read_configmap(cluster, namespace, name)
+            live = read_configmap(cluster, namespace, name) or {}
             given = replace(
                 given, values=sources.merge(given.values, live), notes=given.notes + sources.near_misses(live)
             )

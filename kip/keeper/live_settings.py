@@ -9,7 +9,7 @@ from kip.cluster.api import Cluster
 from kip.config.notes import Note
 from kip.config.settings import Reading, Settings, read_settings
 from kip.config.sources import merge, near_misses
-from kip.errors import Forbidden, SettingsError
+from kip.errors import Forbidden, Problem, SettingsError
 from kip.keeper.observing import read_configmap
 
 log = structlog.get_logger()
@@ -21,6 +21,9 @@ class LiveSettings:
 
     `in_force` is None until there were good settings once; `error` is the fault of the newest ones, if any,
     and `refused` says of those in force which entries are left out, and why.
+
+    A ConfigMap that was read and is gone keeps its last data in force: most are only made anew, and the
+    environment may hold an older list, whose images would take the place of those that are wanted.
     """
 
     cluster: Cluster
@@ -34,6 +37,7 @@ class LiveSettings:
     _configmap: Mapping[str, str] | None = None
     _configmap_refused: bool = False
     _told: bool = False
+    _gone: bool = False
 
     @property
     def configmap(self) -> tuple[str, str] | None:
@@ -94,7 +98,7 @@ class LiveSettings:
             return {}
         namespace, name = self.configmap
         try:
-            self._configmap = read_configmap(self.cluster, namespace, name)
+            found = read_configmap(self.cluster, namespace, name)
         except Forbidden as error:
             self._configmap_refused = self._configmap is None
             if not self._told:
@@ -109,7 +113,31 @@ class LiveSettings:
                 )
         else:
             self._told = False
+            if found is None and self._configmap:
+                self._keep(namespace, name)
+            else:
+                self._take_data(found or {})
         return self._configmap or {}
+
+    def _take_data(self, data: Mapping[str, str]) -> None:
+        if self._gone:
+            self._gone, self._values = False, None
+        self._configmap = data
+
+    def _keep(self, namespace: str, name: str) -> None:
+        if self._gone:
+            return
+        self._gone = True
+        message = f"there is no such ConfigMap in namespace {namespace} any more; its last data stay in force"
+        problem = Problem("CONFIGMAP_NAME", name, message, "Create it again.")
+        self.error = SettingsError((problem,))
+        log.warning(
+            "configmap_gone",
+            namespace=namespace,
+            name=name,
+            consequence="its last data stay in force until the keeper ends",
+            remedy="create it again",
+        )
 
 
 def summary(settings: Settings) -> dict[str, str]:

@@ -47,10 +47,10 @@ class Place:
     name: str
 
 
-def read_configmap(cluster: Cluster, namespace: str, name: str) -> dict[str, str]:
-    """Return the data of a ConfigMap; one that does not exist says nothing."""
-    found = cluster.get(CONFIGMAPS, namespace, name) or {}
-    return dict(found.get("data") or {})
+def read_configmap(cluster: Cluster, namespace: str, name: str) -> dict[str, str] | None:
+    """Return the data of a ConfigMap, None when it does not exist."""
+    found = cluster.get(CONFIGMAPS, namespace, name)
+    return None if found is None else dict(found.get("data") or {})
 
 
 def read_deployment(cluster: Cluster, namespace: str, name: str, rights: Rights) -> Deployment | None:

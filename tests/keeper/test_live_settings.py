@@ -148,3 +148,39 @@ def test_entries_that_are_left_out_are_known_until_they_are_corrected():
     edit(cluster, **GOOD)
     settings.refresh()
     assert (len(before), settings.refused) == (1, ())
+
+
+def test_a_configmap_that_is_gone_keeps_its_last_data_in_force():
+    cluster = FakeCluster(configmap(**BETTER))
+    settings = live(cluster, CONFIGMAP_NAME="settings", **GOOD)
+    settings.refresh()
+    del cluster.objects["ConfigMap", "images", "settings"]
+    with capture_logs() as logs:
+        during = [names(settings.refresh()) for _ in range(2)]
+    told = [line["event"] for line in logs]
+    assert (during, told, "Create it again" in str(settings.error)) == (
+        [["b"], ["b"]],
+        ["configmap_gone"],
+        True,
+    )
+
+
+@pytest.mark.parametrize(("data", "expected"), [(GOOD, ["a"]), (BETTER, ["b"])])
+def test_a_configmap_that_is_back_counts_again(data, expected):
+    settings, cluster = watching(**BETTER)
+    settings.refresh()
+    del cluster.objects["ConfigMap", "images", "settings"]
+    settings.refresh()
+    edit(cluster, **data)
+    assert (names(settings.refresh()), settings.error) == (expected, None)
+
+
+def test_bad_settings_are_told_again_when_their_configmap_is_back():
+    settings, cluster = watching(**GOOD)
+    settings.refresh()
+    edit(cluster, **BAD)
+    settings.refresh()
+    del cluster.objects["ConfigMap", "images", "settings"]
+    settings.refresh()
+    edit(cluster, **BAD)
+    assert (names(settings.refresh()), "CACHING_MEMORY_LIMIT" in str(settings.error)) == (["a"], True)
