@@ -116,15 +116,16 @@ class Loop:
         started = self.clock()
         report = log.bind(trigger=list(reasons))
         try:
-            if "interval" in reasons:
-                self.settings.look_again()
             if {"interval", "refused"} & set(reasons):
+                self.settings.look_again()
                 self.reconciler.forget()
             settings = self.settings.refresh()
             self.watches.follow(self._selections(settings))
             self.health.settings_problem = str(self.settings.error or "").replace("\n", "; ")
             self.measures.settings_read(self.settings)
             if settings is None:
+                # There is no interval yet, and a ConfigMap that may not be read is not watched.
+                self._wake_in(REFUSED_SECONDS, "refused")
                 return
             self._schedule(settings)
             self.leadership.follow(settings.namespace, settings.daemonset_name, settings.deployment_name)

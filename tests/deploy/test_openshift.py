@@ -75,3 +75,19 @@ def test_parameters_of_several_templates_have_one_default():
         for parameter, value in parameters(name).items():
             defaults.setdefault(parameter, set()).add(value)
     assert {parameter for parameter, values in defaults.items() if len(values) > 1} == set()
+
+
+def test_only_a_few_settings_are_taken_from_the_configmap_into_the_environment():
+    """What is in the environment would count again when its key is removed from the ConfigMap."""
+    (container,) = TEMPLATES["app"]["objects"][0]["spec"]["template"]["spec"]["containers"]
+    taken = [variable["name"] for variable in container["env"] if "valueFrom" in variable]
+    assert ("envFrom" in container, taken) == (
+        False,
+        ["DAEMONSET_NAME", "NAMESPACE", "LOG_FORMAT", "LOG_LEVEL"],
+    )
+
+
+def test_what_is_not_in_the_environment_may_be_read_by_the_templates_role():
+    role = TEMPLATES["serviceaccount"]["objects"][0]
+    (rule,) = [rule for rule in role["rules"] if "configmaps" in rule["resources"]]
+    assert (rule["resourceNames"], rule["verbs"]) == (["${CONFIGMAP_NAME}"], ["get", "list", "watch"])

@@ -7,8 +7,8 @@ from samples import COMPLETE
 from scripted import IMAGES, failing, loop, other, run, run_quietly
 from structlog.testing import capture_logs
 
-from kip.errors import ServerError
-from kip.keeper.loop import Loop
+from kip.errors import Forbidden, ServerError
+from kip.keeper.loop import REFUSED_SECONDS, Loop
 
 
 def test_an_error_makes_the_keeper_unready():
@@ -33,6 +33,17 @@ def test_without_valid_settings_nothing_is_touched():
     cluster = FakeCluster()
     run(loop(cluster, ("start",), IMAGES="="))
     assert cluster.calls == []
+
+
+def test_a_configmap_that_may_not_be_read_yet_is_asked_for_again_where_nothing_else_tells_settings():
+    cluster = FakeCluster(configmap(IMAGES=IMAGES))
+    cluster.failures["get configmaps"] = [Forbidden("not yet")]
+    it = loop(cluster, ("start",), CONFIGMAP_NAME="settings")
+    run(it)
+    again = it.timers.idle_seconds
+    it.triggers.script = [("refused",)]
+    run(it)
+    assert (again is not None and again <= REFUSED_SECONDS, it.health.ready()[0].problem) == (True, "")
 
 
 def test_a_standby_leaves_the_cache_alone():
