@@ -21,6 +21,7 @@ class Need:
 
 def needs(settings: Settings) -> tuple[Need, ...]:
     """Return the rights that a keeper with these settings can use, as README.md lists them."""
+    both_act = "two keepers of one cache both act"
     found = [
         Need(
             "apps",
@@ -31,7 +32,8 @@ def needs(settings: Settings) -> tuple[Need, ...]:
         ),
         Need("apps", "daemonsets", ("patch",), "the cache is exchanged instead of changed in place"),
         Need("", "pods", ("get", "list"), "before a change nets are waited for by the clock"),
-        Need("coordination.k8s.io", "leases", ("create",), "two keepers of one cache both act"),
+        Need("coordination.k8s.io", "leases", ("get", "update"), both_act, settings.daemonset_name),
+        Need("coordination.k8s.io", "leases", ("create",), both_act),
         Need("events.k8s.io", "events", ("create", "patch"), "no Event tells what fails"),
         Need("", "events", ("list", "watch"), "why nodes have no pod, and how long pulls take, is not known"),
     ]

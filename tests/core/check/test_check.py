@@ -149,6 +149,21 @@ def test_rights_for_pull_jobs_are_looked_at_where_their_namespace_is_ours():
         assert ("imagepulljobs" in {one.subject for one in findings}) is expected
 
 
+@pytest.mark.parametrize("missing", ["get", "update", "create"])
+def test_a_lease_has_to_be_read_made_and_renewed(missing):
+    rights = Rights(
+        (
+            only("daemonsets", "get", "list", "watch", "create", "delete", "patch", group="apps"),
+            only("pods", "get", "list"),
+            only("events", "create", "patch", group="events.k8s.io"),
+            only("events", "list", "watch"),
+            only("leases", *({"get", "update", "create"} - {missing}), group="coordination.k8s.io"),
+        )
+    )
+    (finding,) = found("rights", facts={"rights": rights})
+    assert (finding.state, finding.message.partition(" ")[0]) == (State.WARNING, missing)
+
+
 def test_rights_that_a_webhook_decides_are_not_guessed():
     assert state("rights", facts={"rights": Rights(incomplete=True)}) is State.SKIPPED
 
