@@ -73,6 +73,13 @@ def test_values_that_are_well_say_no_warning(cluster):
     assert "WARNING" not in helm("install", "release", str(CHART), "--dry-run=client", values=values)
 
 
+def test_the_notes_count_the_net_for_a_quota(cluster):
+    values = {"image": {"repository": "r/kip"}, "configMap": {"images": "a=b:1;c=d:1"}}
+    notes = helm("install", "release", str(CHART), "--dry-run=client", values=values)
+    assert "40Mi and 0.4 CPU on each node; while a change is rolled, as much again" in notes
+    assert "and, while an image fails, as much again on all nodes (the net)." in notes
+
+
 def test_a_yaml_value_in_the_place_of_a_text_is_no_reason_for_helm_to_warn(cluster):
     values = {"image": {"repository": "r/kip"}, "configMap": native({"a": "b"})["configMap"]}
     ended = run_helm("template", "release", str(CHART), values=values)

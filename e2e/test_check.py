@@ -82,7 +82,7 @@ def test_a_quota_that_is_said_to_be_too_small_refuses_the_cache_and_one_that_is_
 ):
     need = 2 * len(nodes()) * 20
     verdicts = []
-    for hard in (need - 1, need, 2 * need):
+    for hard in (need - 1, need, 3 * need):
         quota = {
             "apiVersion": "v1",
             "kind": "ResourceQuota",

@@ -99,7 +99,7 @@ def net_for(
     the images were pulled with, so that the kubelet lets the net have them. One that is not `free` requests
     what cache pods request, as a LimitRange may ask for that.
     """
-    of_pod = _free if free else deepcopy
+    of_pod = without_requests if free else deepcopy
     held, named = sorted(images), sorted(nodes) if nodes is not None else []
     pod = deepcopy(wanted["spec"]["template"]["spec"])
     before = found["spec"]["template"]["spec"]
@@ -175,7 +175,7 @@ def _with_sleeper_of(before: Manifest, copier: Manifest) -> Manifest:
     return {**copier, "image": known.get(copier["name"], copier)["image"]}
 
 
-def _free(container: Manifest) -> Manifest:
+def without_requests(container: Manifest) -> Manifest:
     """Return the container without a request; 0 must be said, as a missing one would be set to the limit."""
     resources = {**container["resources"], "requests": NO_REQUESTS}
     return {**container, "resources": resources}

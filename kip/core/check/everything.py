@@ -17,6 +17,7 @@ from kip.core.check.quota import Demand, check_quota
 from kip.core.check.rights import check_rights
 from kip.core.render import render
 from kip.core.rights import Rights
+from kip.core.stand_ins import without_requests
 from kip.errors import Problem
 
 Manifest = dict[str, Any]
@@ -75,6 +76,7 @@ def _demand(
         return nodes
     return Demand(
         pod=pod_amounts(pod, limit_ranges),
+        net=pod_amounts({"containers": list(map(without_requests, pod["containers"]))}, limit_ranges),
         nodes=nodes,
         surge=surge_nodes(settings.max_surge, nodes),
         priority_class=settings.caching_priority_class,

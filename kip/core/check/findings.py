@@ -95,7 +95,7 @@ CHECKS = (
         "quota",
         "ResourceQuotas of the namespace",
         "the cache does not fit, or lacks an amount that one asks for",
-        "it does not fit twice, as in a surge",
+        "it does not fit twice, as in a surge, and its net beside it, as while an image fails",
         "resourcequotas: list; nodes: list",
     ),
     Check(

@@ -1,4 +1,7 @@
-"""Whether the cache fits into the namespace's ResourceQuotas, steadily and during a surge.
+"""Whether the cache fits into the namespace's ResourceQuotas, steadily and while it changes.
+
+A change needs most while an image fails: old pods and new ones, and a net that holds what the old ones pin.
+A quota that has no room for all of them stops it for good, as the old pods wait for the new.
 
 Source of the rules: pkg/quota/v1/evaluator/core/pods.go. A quota on a resource also refuses pods that do not
 say how much of it they want.
@@ -22,14 +25,28 @@ PRIORITY = "PriorityClass"
 class Demand:
     """What the cache asks for: of each pod, on so many nodes, on so many of them twice during a change.
 
-    `holds` is what the pods of the cache that stands already take, which a quota counts as used.
+    `net` is what each pod of a net asks for, which may be on all nodes. `holds` is what the pods of the cache
+    that stands already take, which a quota counts as used.
     """
 
     pod: Amounts
+    net: Amounts
     nodes: int
     surge: int
     priority_class: str = ""
     holds: Amounts = field(default_factory=dict)
+
+    def steady(self, name: str) -> Decimal:
+        """Return what the cache needs of a resource while nothing changes."""
+        return self.pod[name] * self.nodes
+
+    def changing(self, name: str) -> Decimal:
+        """Return what it needs while a change is rolled and all images are well."""
+        return self.pod[name] * (self.nodes + self.surge)
+
+    def most(self, name: str) -> Decimal:
+        """Return what it needs while a change is rolled over an image that fails."""
+        return self.changing(name) + self.net.get(name, Decimal(0)) * self.nodes
 
 
 def check_quota(quotas: Sequence[Mapping[str, Any]] | Unread, demand: Demand | Unread) -> tuple[Finding, ...]:
@@ -47,17 +64,16 @@ def check_quota(quotas: Sequence[Mapping[str, Any]] | Unread, demand: Demand | U
 
 
 def _need(demand: Demand) -> Finding:
-    steady = ", ".join(_amount(name, demand, demand.nodes) for name in COUNTED if name in demand.pod)
-    surge = ", ".join(
-        _amount(name, demand, demand.nodes + demand.surge) for name in COUNTED if name in demand.pod
+    steady, changing, most = (
+        ", ".join(f"{name} {written(name, amount(name))}" for name in COUNTED if name in demand.pod)
+        for amount in (demand.steady, demand.changing, demand.most)
     )
     return Finding(
-        "quota", State.OK, f"on {demand.nodes} nodes the cache needs {steady}; in a change {surge}"
+        "quota",
+        State.OK,
+        f"on {demand.nodes} nodes the cache needs {steady}; in a change {changing}; "
+        f"with a net, while an image fails, {most}",
     )
-
-
-def _amount(name: str, demand: Demand, pods: int) -> str:
-    return f"{name} {written(name, demand.pod[name] * pods)}"
 
 
 def _quota(quota: Mapping[str, Any], demand: Demand) -> tuple[Finding, ...]:
@@ -81,17 +97,17 @@ def _resource(subject: str, name: str, hard: str, used: str, demand: Demand) -> 
         return Finding("quota", State.PROBLEM, message, f"Set {key}.", subject)
     others = max(parse_quantity(used) - demand.holds.get(name, Decimal(0)), Decimal(0))
     free = max(parse_quantity(hard) - others, Decimal(0))
-    steady = demand.pod[name] * demand.nodes
-    surging = demand.pod[name] * (demand.nodes + demand.surge)
+    steady, most = demand.steady(name), demand.most(name)
     room = f"{written(name, free)} of {hard} is free of others"
     if steady > free:
         message = f"the cache needs {written(name, steady)}, and {room}"
         return Finding("quota", State.PROBLEM, message, _remedy(name, steady + others), subject)
-    if surging > free:
-        message = f"a change needs {written(name, surging)} for a while, and {room}"
-        remedy = f"{_remedy(name, surging + others)} Or lower MAX_SURGE."
+    if most > free:
+        changing = written(name, demand.changing(name))
+        message = f"a change needs {changing}, with a net {written(name, most)}, for a while, and {room}"
+        remedy = f"{_remedy(name, most + others)} Or lower MAX_SURGE."
         return Finding("quota", State.WARNING, message, remedy, subject)
-    return Finding("quota", State.OK, f"{written(name, surging)} at most fits: {room}", subject=subject)
+    return Finding("quota", State.OK, f"{written(name, most)} at most fits: {room}", subject=subject)
 
 
 def _remedy(name: str, least: Decimal) -> str:

@@ -246,24 +246,43 @@ def test_more_containers_than_kubernetes_is_made_for_are_told(nodes, expected):
 
 @pytest.mark.parametrize(
     ("hard", "expected"),
-    [("160Mi", State.OK), ("159Mi", State.WARNING), ("80Mi", State.WARNING), ("79Mi", State.PROBLEM)],
+    [("240Mi", State.OK), ("239Mi", State.WARNING), ("80Mi", State.WARNING), ("79Mi", State.PROBLEM)],
 )
-def test_a_quota_has_to_hold_the_cache_and_twice_of_it_in_a_surge(hard, expected):
+def test_a_quota_has_to_hold_the_cache_and_in_a_change_twice_of_it_and_a_net(hard, expected):
     # 2 images of 20Mi on 2 nodes
     assert state("quota", facts={"quotas": (quota(limits_memory=hard),)}) is expected
 
 
 def test_a_smaller_surge_needs_less():
-    assert state("quota", facts={"quotas": (quota(limits_memory="120Mi"),)}, MAX_SURGE="1") is State.OK
+    assert state("quota", facts={"quotas": (quota(limits_memory="200Mi"),)}, MAX_SURGE="1") is State.OK
 
 
 def test_what_others_use_is_not_free():
-    full = quota(limits_memory="160Mi", used={"limits.memory": "1Mi"})
+    full = quota(limits_memory="240Mi", used={"limits.memory": "1Mi"})
     assert state("quota", facts={"quotas": (full,)}) is State.WARNING
 
 
+@pytest.mark.parametrize(
+    ("hard", "expected"), [("40Mi", State.PROBLEM), ("159Mi", State.WARNING), ("160Mi", State.OK)]
+)
+def test_a_net_requests_nothing(hard, expected):
+    values = {"CACHING_MEMORY_REQUEST": "20Mi"}
+    assert state("quota", facts={"quotas": (quota(requests_memory=hard),)}, **values) is expected
+
+
+def test_the_figures_of_a_change_and_of_its_net_are_said():
+    first, second = found("quota", facts={"quotas": (quota(pods="5"),)})
+    assert [part.split()[:7] for part in first.message.split("; ")] == [
+        ["on", "2", "nodes", "the", "cache", "needs", "pods"],
+        ["in", "a", "change", "pods", "4,", "requests.cpu", "0.4,"],
+        ["with", "a", "net,", "while", "an", "image", "fails,"],
+    ]
+    assert second.message == "a change needs 4, with a net 6, for a while, and 5 of 5 is free of others"
+    assert "Raise the quota to 6," in second.remedy
+
+
 def test_what_the_cache_itself_uses_is_free_for_it():
-    used = quota(limits_memory="160Mi", used={"limits.memory": "40Mi"})
+    used = quota(limits_memory="240Mi", used={"limits.memory": "40Mi"})
     resources = {"limits": {"memory": "20Mi"}, "requests": {"memory": "10Mi"}}
     cache = {
         "status": {"currentNumberScheduled": 2},
