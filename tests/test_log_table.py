@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kip.keeper.events import BURST, REFILL_SECONDS
 from kip.log_table import TABLE
 
 TOP = Path(__file__).parents[1]
@@ -86,3 +87,8 @@ def test_what_is_in_the_table_is_logged(event):
     # `trigger` is bound to the logger of a reconcile.
     assert places
     assert named | {"trigger"} >= keys or any(line.open_keys for line in places), event
+
+
+def test_the_docs_say_how_fast_events_may_come():
+    said = " ".join((TOP / "docs/logs.md").read_text("utf-8").split())
+    assert f"one each {REFILL_SECONDS:g} s after the first {BURST:g}," in said
