@@ -45,7 +45,7 @@ class Watches:
     """One thread for each watched selection, started and stopped as the settings change.
 
     A change wakes the loop, which reads what it needs itself; but what happens to the resources in `hearers`
-    is only told to these. `restarted` is told of the resource whose watch broke off, which wakes the loop too.
+    is only told to these. `restarted` is told of the resource whose watch broke off, which wakes too.
     """
 
     cluster: Cluster
