@@ -103,6 +103,12 @@ def _silence(status: Manifest, now: datetime | None) -> tuple[str, str]:
     return "", ""
 
 
+def kept_away(pod: Manifest) -> tuple[str, str]:
+    """Return why the node does not take the pod, whatever its images: reason and message, empty if it does."""
+    trouble = _trouble_of_pod(pod.get("status") or {})
+    return trouble[1:] if trouble and trouble[0] is State.ABSENT else ("", "")
+
+
 def left_without_place(pod: Manifest, now: datetime) -> tuple[str, str] | None:
     """Return why the scheduler finds no place for the pod, for longer than an exchange of pods takes."""
     status = pod.get("status") or {}

@@ -8,7 +8,14 @@ from typing import Any
 
 from kip.core.cell import FAILED_CREATE, NODE_NOT_READY, Cell, State
 from kip.core.listed import Listed
-from kip.core.pod_status import cells_of, is_on_lost_node, is_unstarted, left_without_place, node_of
+from kip.core.pod_status import (
+    cells_of,
+    is_on_lost_node,
+    is_unstarted,
+    kept_away,
+    left_without_place,
+    node_of,
+)
 from kip.core.progress import Progress, read_progress
 
 Manifest = dict[str, Any]
@@ -80,6 +87,7 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
     lost: dict[str, Seen] = {}
     unstarted: list[tuple[str, str]] = []
     unplaced: dict[str, tuple[str, str]] = {}
+    away: dict[str, tuple[str, str]] = {}
     newest, listed = "", Listed.by([daemonset])
     for pod in pods:
         # Pods are big: of thousands only their cells are kept.
@@ -90,6 +98,8 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
             _see(lost, pod, wanted, listed, now)
         if not pod["metadata"].get("deletionTimestamp"):
             _see(by_node, pod, wanted, listed, now)
+            if any(why := kept_away(pod)):
+                away[node_of(pod)] = why
             if now and is_unstarted(pod, now):
                 unstarted.append((node_of(pod), pod["metadata"]["uid"]))
             if now and (why := left_without_place(pod, now)):
@@ -97,7 +107,8 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
     by_node = lost | by_node
     nodes = tuple(sorted(by_node))
     cells = (
-        by_node[node].get(name) or Cell(node, name, image, State.ABSENT)
+        # What keeps a pod of an older list away would keep one of the newest away as well.
+        by_node[node].get(name) or Cell(node, name, image, State.ABSENT, *away.get(node, ()))
         for name, image in wanted
         for node in nodes
     )

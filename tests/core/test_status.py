@@ -416,3 +416,10 @@ def test_a_message_tells_no_password_and_steers_no_terminal():
         False,
         True,
     )
+
+
+def test_what_keeps_a_pod_of_the_list_before_away_is_told_of_new_images_too():
+    full = {"phase": "Failed", "reason": "Evicted", "message": "The node had condition: [DiskPressure]"}
+    refused = pod(images="tools=registry.example/tools:1.4.2", states=(RUNNING,), **full)
+    cells = read_matrix(cache(), [refused]).cells
+    assert {(cell.state, cell.reason) for cell in cells} == {(State.ABSENT, "Evicted")}
