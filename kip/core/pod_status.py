@@ -104,7 +104,7 @@ def _silence(status: Manifest, now: datetime | None) -> tuple[str, str]:
 
 
 def kept_away(pod: Manifest) -> tuple[str, str]:
-    """Return why the node does not take the pod, whatever its images: reason and message, empty if it does."""
+    """Return reason and message of what keeps the pod away from its node, whatever its images; else empty."""
     trouble = _trouble_of_pod(pod.get("status") or {})
     return trouble[1:] if trouble and trouble[0] is State.ABSENT else ("", "")
 

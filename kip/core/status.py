@@ -98,8 +98,8 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
             _see(lost, pod, wanted, listed, now)
         if not pod["metadata"].get("deletionTimestamp"):
             _see(by_node, pod, wanted, listed, now)
-            if any(why := kept_away(pod)):
-                away[node_of(pod)] = why
+            if any(kept_away(pod)):
+                away[node_of(pod)] = kept_away(pod)
             if now and is_unstarted(pod, now):
                 unstarted.append((node_of(pod), pod["metadata"]["uid"]))
             if now and (why := left_without_place(pod, now)):
