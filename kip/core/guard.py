@@ -19,6 +19,7 @@ from kip.core.stand_ins import (
     images_of,
     is_everywhere,
     is_net,
+    lies_as,
     net_for,
     reaches,
 )
@@ -159,9 +160,11 @@ def _blind(
     held = images_of(found).union(*(images_of(net) for net in nets)) & images_of(wanted.cache.expected)
     if nobody or not held or (is_complete(found) and not everywhere):
         return Guarded()
-    fitting = [net for net in nets if images_of(net) >= held and is_everywhere(net)]
+    whole = net_for(wanted.cache.manifest, found, held)
+    there = [net for net in nets if is_everywhere(net) and lies_as(net, whole)]
+    fitting = [net for net in there if images_of(net) >= held]
     if not fitting:
-        return _spread(net_for(wanted.cache.manifest, found, held), "not every cache pod is ready")
+        return _spread(whole, "not every cache pod is ready")
     if any(is_complete(net) for net in fitting):
         return Guarded()
     counts = tuple((net["metadata"]["uid"], read_progress(net)) for net in fitting)

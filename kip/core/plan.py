@@ -106,6 +106,11 @@ def _change(
         rolls=rolls or one_for_one,
         everywhere=target is wanted.holder or one_for_one,
     )
+    if guarded.remarks and target is wanted.holder and not rolling.many_unready(wanted, found):
+        # As above: better that new nodes pull at once than that pins are lost.
+        usual = rolling.at_pace(wanted.cache, rolling.Pace(wanted.budget))
+        why = reasons_to_change(usual.manifest, usual.expected, found)
+        return _change(wanted, observed, found, usual, why, waited)
     if guarded.remarks and one_for_one and rolls:
         # A surge keeps what no net can.
         usual = rolling.at_pace(target, rolling.Pace(wanted.budget))
