@@ -57,6 +57,11 @@ def is_net(daemonset: Manifest) -> bool:
     return NET_OF in (daemonset["metadata"].get("labels") or {})
 
 
+def is_holder(cache: Manifest) -> bool:
+    """Whether the cache holds nothing but the place of what is to come."""
+    return [item["name"] for item in cache["spec"]["template"]["spec"]["containers"]] == [HOLDER]
+
+
 def images_of(daemonset: Manifest) -> frozenset[str]:
     """Return the images that the DaemonSet lists."""
     return frozenset(item["image"] for item in daemonset["spec"]["template"]["spec"]["containers"])

@@ -126,12 +126,13 @@ class Reconciler:
             self._remember(settings)
             observed, plan = self.look(settings, exclusive=exclusive)
         self._accepted = settings
+        self._fights.asked(settings)
         found = observed.daemonset
         if plan.steps and (reason := self._fights.held_back(plan.steps[0], found)):
             plan = Plan(pending=reason)
         if plan.steps and leadership and not leadership.hold():
             plan = Plan(pending="the lease has run out")
-        repaired = bool(plan.steps) and self._fights.is_repair(plan.steps[0])
+        repaired = bool(plan.steps) and self._fights.is_repair(plan.steps[0], found)
         if plan.steps:
             self._carry_out(plan)
         progress = read_progress(found) if found else None
