@@ -232,7 +232,8 @@ class Reconciler:
                 remedy="let the keeper create a second DaemonSet whose containers request nothing",
             )
         else:
-            self._fights.wrote(plan.steps[0])
+            for step in plan.steps:
+                self._fights.wrote(step)
             if plan.steps[0].action not in {Action.SPREAD, Action.RETIRE}:
                 # What the server makes of a manifest is asked afresh after each change.
                 self._validator.forget()

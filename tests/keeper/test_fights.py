@@ -4,11 +4,15 @@ from datetime import UTC, datetime
 
 import pytest
 from fakes import Clock, FakeCluster, unasked
-from samples import IMAGES, settings
+from samples import COMPLETE, IMAGES, settings
 from structlog.testing import capture_logs
 
+from kip.core.rights import Rights, Rule
 from kip.keeper.fights import PAUSES, REPAIRS
 from kip.keeper.reconcile import Reconciler
+
+VERBS = frozenset({"create", "delete", "get", "list", "watch"})
+UPSTREAMS = Rights((Rule(VERBS, frozenset({"apps"}), frozenset({"daemonsets"}), frozenset()),))
 
 
 def now() -> datetime:
@@ -101,6 +105,24 @@ def test_an_edit_that_is_taken_back_is_no_repair():
     for images in ["new=registry.example/new:1.0.0", IMAGES] * 20:
         it.clock.seconds += 1
         assert it.keeper.reconcile(settings(images)).repaired is False
+
+
+def test_nets_that_somebody_deletes_are_not_spread_for_ever():
+    it = Fight()
+    cache = it.cluster.daemonset()
+    cache["status"] = {**COMPLETE, "numberReady": 1, "numberAvailable": 1}
+    it.cluster._rights = UPSTREAMS
+    it.keeper.forget()
+    spread, told = 0, []
+    for _ in range(200):
+        for key in [key for key in it.cluster.objects if "-net-" in key[2]]:
+            del it.cluster.objects[key]
+        it.clock.seconds += 1
+        with capture_logs() as logs:
+            outcome = it.keeper.reconcile(settings(f"{IMAGES};new=registry.example/new:1.0.0"))
+        told += [line["event"] for line in logs]
+        spread += outcome.plan.summary == "spread"
+    assert (REPAIRS < spread < 25, "fight_detected" in told) == (True, True)
 
 
 def test_rare_edits_are_undone_each_time():
