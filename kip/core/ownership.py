@@ -16,6 +16,13 @@ TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 WRITTEN_BY = "kip.dev/written-by"
 """Annotation of the cache: when the keeper that wrote it last had started (RFC 3339), and its name."""
 
+NEWER_PATIENCE = 600.0
+"""Seconds for which a keeper leaves cache and nets to one that started later and has not changed them since.
+
+In a rolling update of the keeper without a Lease two run for a moment, perhaps with different settings. If
+the newer one is gone for good, the older one goes on.
+"""
+
 _CONTROLLERS = {"kube-controller-manager"}
 _UNCOMPARED = {TEMPLATE_GENERATION, WRITTEN_BY}
 """Annotations that kip's field manager writes, or the API server in its name, but no settings ask for."""
@@ -83,7 +90,7 @@ def last_writers(daemonset: Manifest) -> list[str]:
 
 
 def newer_keeper(daemonset: Manifest, started: str) -> str:
-    """Return the name of the keeper that wrote the cache last if it started after `started`, else ""."""
+    """Return the name of the keeper that wrote this last if it started after `started`, else ""."""
     written = str((daemonset["metadata"].get("annotations") or {}).get(WRITTEN_BY, ""))
     began, _, name = written.partition(" ")
     return name if started and began > started else ""
