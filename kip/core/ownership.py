@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
+from kip.config.mappings import TEMPLATE_GENERATION
 from kip.core.render import UPSTREAM_LABELS, Owner
 from kip.core.stand_ins import NET_OF
 
@@ -10,9 +11,6 @@ Manifest = dict[str, Any]
 
 
 FIELD_MANAGER = "kip"
-TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
-"""Annotation: the API server counts the templates of a DaemonSet there; its creator may say from where."""
-
 WRITTEN_BY = "kip.dev/written-by"
 """Annotation of the cache: when the keeper that wrote it last had started (RFC 3339), and its name."""
 

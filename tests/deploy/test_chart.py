@@ -12,6 +12,7 @@ import yaml
 from kip import __version__
 from kip.config.chart import NO_SETTINGS
 from kip.config.chart import VALUES as VALUES_OF_CHECK
+from kip.config.mappings import TEMPLATE_GENERATION
 from kip.config.table import SETTINGS
 
 TOP = Path(__file__).resolve().parents[2]
@@ -149,3 +150,18 @@ def test_the_chart_has_the_version_of_kip():
 def test_dashboard_and_alert_rules_can_be_read():
     assert isinstance(json.loads((CHART / "dashboards/kip.json").read_text("utf-8")), dict)
     assert "groups" in yaml.safe_load((CHART / "rules/kip.yaml").read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("key", "own"),
+    [
+        ("kip.dev/written-by", True),
+        (TEMPLATE_GENERATION, True),
+        ("example.com/kip.dev", False),
+        ("kip", False),
+    ],
+)
+def test_the_schema_refuses_annotations_that_kip_writes_itself(key, own):
+    annotations = SCHEMA["properties"]["configMap"]["properties"]["daemonsetAnnotations"]
+    ((pattern, allowed),) = annotations["patternProperties"].items()
+    assert (bool(re.search(pattern, key)), allowed) == (own, False)
