@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 _USER = r"(?<![^\s/@:=;,'\"])[^\s/@:=;,'\"]{1,100}"
@@ -21,6 +22,10 @@ _SECRETS = (
 )
 
 
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but tab and newline, and those that turn the direction of writing."""
+
+
 def secrets_in(text: str) -> Iterator[str]:
     """Yield what looks like a password or a token."""
     return (match["secret"] for pattern in _SECRETS for match in pattern.finditer(text))
@@ -37,6 +42,16 @@ def redacted(text: str) -> str:
     for pattern in _SECRETS:
         text = pattern.sub(_without, text)
     return text
+
+
+@lru_cache(maxsize=1024)
+def shown(text: str) -> str:
+    r"""Return somebody else's words as people may be shown them: no secrets, nothing that steers a terminal.
+
+    >>> shown("\x1b[2Jdial tcp: bob:hunter2@registry.example")
+    '�[2Jdial tcp: bob:***@registry.example'
+    """
+    return _STEERING.sub("\ufffd", redacted(text))
 
 
 def redact(value: Any) -> Any:

@@ -73,4 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = 130
+    except OSError as error:
+        # What was to be written could not be: a full disk, for example.
+        complain(KipError(str(error)))
+        code = 1
     sys.exit(code or 0)

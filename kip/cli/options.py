@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
@@ -71,6 +72,13 @@ def seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
         raise click.BadParameter(f"{value!r} is no duration. Write 90s, 15m or 1h30m.")
     hours, minutes, rest = (float(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + rest
+
+
+def number(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
+    """Refuse what counts as a float and is no number; the callback of an option."""
+    if math.isnan(value):
+        raise click.BadParameter("is no number.")
+    return value
 
 
 def filled(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from kip.cli.cache import Looker
-from kip.cli.options import cluster_options, output_option, place_from, place_options, seconds
+from kip.cli.options import cluster_options, number, output_option, place_from, place_options, seconds
 from kip.cli.output import document, remark
 from kip.cli.waiter import End, Waiter, pauses
 from kip.cluster.client import connect
@@ -56,6 +56,7 @@ Told = Callable[[Verdict], None]
 @click.option(
     "--min-percent",
     type=click.FloatRange(0, 100, min_open=True),
+    callback=number,
     default=100.0,
     show_default=True,
     help="Each image has to be on this share of the nodes.",

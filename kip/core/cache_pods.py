@@ -1,12 +1,12 @@
 """The cache pods, as far as pins depend on them: small values, so that thousands fit into memory."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from sys import intern
-from typing import Any, Self
+from typing import Any
 
+from kip.core.listed import Listed, fingerprint_in
 from kip.core.pod_status import STARTING, fault_of, node_of
-from kip.core.render import TEMPLATE
 
 Manifest = dict[str, Any]
 
@@ -38,37 +38,6 @@ class CachePod:
     pins: frozenset[str]
 
 
-@dataclass(slots=True)
-class Listed:
-    """The images as the DaemonSets list them; a webhook may have the pods pull the same from a mirror."""
-
-    images: set[str] = field(default_factory=set)
-    by_template: dict[str, dict[str, str]] = field(default_factory=dict)
-    by_name: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def by(cls, daemonsets: Iterable[Manifest]) -> Self:
-        """Read the templates, the one that counts most last."""
-        listed = cls()
-        for daemonset in daemonsets:
-            template = daemonset["spec"]["template"]
-            names = {item["name"]: item["image"] for item in template["spec"]["containers"]}
-            listed.images.update(names.values())
-            listed.by_template[_fingerprint(template["metadata"])] = names
-            listed.by_name |= names
-        return listed
-
-    def name_of(self, image: str, container: str, template: str) -> str:
-        """Return what the settings call the image of a container in a pod made from that template."""
-        if image in self.images:
-            return image
-        if template in self.by_template:
-            return self.by_template[template].get(container, image)
-        # An older template, in which that container may have had another tag; mirrors keep the last part.
-        name = self.by_name.get(container, image)
-        return name if _last_part(name) == _last_part(image) else image
-
-
 def read_cache_pods(pods: Iterable[Manifest], listed: Listed) -> tuple[CachePod, ...]:
     """Read pods. One that is being deleted is left out: its pins go with it."""
     shared: dict[frozenset[str], frozenset[str]] = {}  # thousands of nodes, a handful of different sets
@@ -81,7 +50,7 @@ def _read(pod: Manifest, listed: Listed, shared: dict[frozenset[str], frozenset[
     scheduling: Manifest = conditions.get("PodScheduled", {})
     containers = status.get("containerStatuses") or ()
     running = {item["name"] for item in containers if "running" in (item.get("state") or {})}
-    template = intern(_fingerprint(metadata))
+    template = intern(fingerprint_in(metadata))
     pins = frozenset(
         intern(listed.name_of(item["image"], item["name"], template))
         for item in pod["spec"]["containers"]
@@ -104,14 +73,6 @@ def _read(pod: Manifest, listed: Listed, shared: dict[frozenset[str], frozenset[
         pulls=any(item.get("imagePullPolicy") == "Always" for item in pod["spec"]["containers"]),
         pins=shared.setdefault(pins, pins),
     )
-
-
-def _last_part(image: str) -> str:
-    return image.rpartition("/")[2]
-
-
-def _fingerprint(metadata: Manifest) -> str:
-    return str((metadata.get("annotations") or {}).get(TEMPLATE, ""))
 
 
 def _controller(metadata: Manifest) -> str:

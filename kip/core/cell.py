@@ -11,6 +11,13 @@ FAILED_CREATE = "FailedCreate"
 """The DaemonSet controller's word for a pod that it may not create: a quota, Pod Security, a webhook."""
 
 
+UNSCHEDULABLE = "Unschedulable"
+"""The scheduler's word for a pod that has no place on its node."""
+
+OF_THE_NODE = (NODE_NOT_READY, KUBELET_SILENT, FAILED_CREATE, UNSCHEDULABLE)
+"""Reasons that are about the node or the place on it, whatever the image."""
+
+
 class State(StrEnum):
     """One image on one node."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from kip.core.cell import Cell, State
 from kip.core.status import Matrix
+from kip.redact import shown
 
 Manifest = dict[str, Any]
 
@@ -57,7 +58,7 @@ def newest_refusal(events: Iterable[Manifest], uid: str, since: str = "") -> str
     found = [event for event in about if time_of(event) >= since]
     if not found:
         return ""
-    return str(max(found, key=time_of).get("message") or "").removeprefix("Error creating: ")
+    return shown(str(max(found, key=time_of).get("message") or "").removeprefix("Error creating: "))
 
 
 def read_pull(event: Manifest, daemonset: str) -> Pull | None:
@@ -110,7 +111,7 @@ def _not_set_up(cell: Cell, event: Manifest | None) -> Cell:
     # What the pod before holds is cached all the same.
     state = State.CACHED if cell.state is State.CACHED else State.FAILED
     attempts = int(event.get("count") or 1)
-    reason, message = event.get("reason") or "", event.get("message") or ""
+    reason, message = event.get("reason") or "", shown(event.get("message") or "")
     return replace(cell, state=state, reason=reason, message=message, attempts=attempts)
 
 

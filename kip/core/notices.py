@@ -43,7 +43,8 @@ class Condition:
     """Something that lasts, and is told when it begins, and when it is over.
 
     `key` makes it the same one at two looks. `over` is the reason that tells of its end, "" where nothing is
-    to be told then. `exact`: other words are another thing, and told at once. `remedies` is what to do.
+    to be told then. `exact`: other words are another thing, and told at once. `remedies` is what to do, and
+    `where` it is: the kubelet's words alone take turns as long as it lasts.
     """
 
     key: tuple[str, ...]
@@ -52,6 +53,12 @@ class Condition:
     over: str = ""
     exact: bool = False
     remedies: frozenset[str] = frozenset()
+    where: tuple[str, ...] = ()
+
+    @property
+    def matter(self) -> tuple[object, ...]:
+        """Return what makes it news when it is another."""
+        return (self.remedies, self.where) if self.where else (self.note,)
 
 
 def of_troubles(found: Iterable[Trouble]) -> tuple[Condition, ...]:
@@ -72,7 +79,8 @@ def of_troubles(found: Iterable[Trouble]) -> tuple[Condition, ...]:
 
 def _condition(key: tuple[str, ...], reason: str, found: list[Trouble], over: str) -> Condition:
     remedies = frozenset(trouble.remedy for trouble in found if trouble.remedy)
-    return Condition(key, reason, " ".join(map(_told, found)), over, remedies=remedies)
+    where = tuple(sorted({trouble.where for trouble in found}))
+    return Condition(key, reason, " ".join(map(_told, found)), over, remedies=remedies, where=where)
 
 
 def settings_refused(problem: str) -> Condition:

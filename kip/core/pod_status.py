@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from kip.core.cell import KUBELET_SILENT, Cell, State
+from kip.core.listed import Listed, fingerprint_in
+from kip.redact import shown
 
 Manifest = dict[str, Any]
 
@@ -16,6 +18,7 @@ STARTING = {"ContainerCreating", "PodInitializing", ""}
 CRASHING = "CrashLoopBackOff"
 _BACK_OFF = re.compile(r"back-off (?:(\d+)m)?(?:(\d+)s)? restarting")
 SET_UP_AFTER = timedelta(seconds=3)
+UNPLACED_AFTER = timedelta(seconds=15)
 SILENT_AFTER = timedelta(seconds=30)
 """A kubelet that is well takes up a pod within a second or two, also one that is busy with many."""
 
@@ -56,12 +59,14 @@ def is_unstarted(pod: Manifest, now: datetime) -> bool:
 
 
 def cells_of(
-    node: str, wanted: Iterable[tuple[str, str]], pod: Manifest, now: datetime | None
+    node: str, wanted: Iterable[tuple[str, str]], pod: Manifest, listed: Listed, now: datetime | None
 ) -> Iterator[Cell]:
     """Yield a cell for each container of the pod that holds one of the `wanted` (name, image)."""
     holders: dict[str, list[str]] = {}
+    template = fingerprint_in(pod["metadata"])
     for item in pod["spec"]["containers"]:
-        holders.setdefault(item["image"], []).append(item["name"])
+        image = listed.name_of(item["image"], item["name"], template)
+        holders.setdefault(image, []).append(item["name"])
     status = pod.get("status") or {}
     statuses = {found["name"]: found for found in status.get("containerStatuses") or ()}
     trouble = _trouble_of_pod(status)
@@ -80,26 +85,43 @@ def _trouble_of_pod(status: Manifest) -> tuple[State, str, str] | None:
     """Return what keeps the whole pod from starting: no place on the node, or a failing init container."""
     for condition in status.get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return State.ABSENT, condition.get("reason", ""), condition.get("message", "")
+            return State.ABSENT, condition.get("reason") or "", shown(condition.get("message") or "")
     if status.get("phase") == "Failed":
-        return State.ABSENT, status.get("reason", "Failed"), status.get("message", "")
+        return State.ABSENT, status.get("reason") or "Failed", shown(status.get("message") or "")
     for found in status.get("initContainerStatuses") or ():
         reason, message = fault_of(found)
         if reason not in STARTING and not found.get("ready"):
-            return State.FAILED, reason, f"init container {found['name']}: {message}".rstrip(": ")
+            return State.FAILED, reason, shown(f"init container {found['name']}: {message}".rstrip(": "))
     return None
 
 
 def _silence(status: Manifest, now: datetime | None) -> tuple[str, str]:
     """Return what to say of a pod that was given to a node long ago, and that its kubelet never took up."""
-    given = [
-        datetime.fromisoformat(found["lastTransitionTime"])
-        for found in status.get("conditions") or ()
-        if found["type"] == "PodScheduled" and found["status"] == "True"
-    ]
-    if now and given and now - given[0] > SILENT_AFTER and not status.get("startTime"):
+    given = _scheduling(status, "True")
+    if now and given and now - given > SILENT_AFTER and not status.get("startTime"):
         return KUBELET_SILENT, "the kubelet has not taken up the pod; it may be down"
     return "", ""
+
+
+def kept_away(pod: Manifest) -> tuple[str, str]:
+    """Return reason and message of what keeps the pod away from its node, whatever its images; else empty."""
+    trouble = _trouble_of_pod(pod.get("status") or {})
+    return trouble[1:] if trouble and trouble[0] is State.ABSENT else ("", "")
+
+
+def left_without_place(pod: Manifest, now: datetime) -> tuple[str, str] | None:
+    """Return why the scheduler finds no place for the pod, for longer than an exchange of pods takes."""
+    status = pod.get("status") or {}
+    since, trouble = _scheduling(status, "False"), _trouble_of_pod(status)
+    return trouble[1:] if since and trouble and now - since > UNPLACED_AFTER else None
+
+
+def _scheduling(status: Manifest, value: str) -> datetime | None:
+    """Return since when the condition PodScheduled has this value, as far as it is told."""
+    for found in status.get("conditions") or ():
+        if found["type"] == "PodScheduled" and found["status"] == value and found.get("lastTransitionTime"):
+            return datetime.fromisoformat(found["lastTransitionTime"])
+    return None
 
 
 def _being_pulled(pod: Manifest) -> str:
@@ -135,7 +157,7 @@ def _cell_of(node: str, name: str, image: str, found: Manifest, *, is_next: bool
     if reason not in STARTING:
         attempts = found.get("restartCount", 0) + 1 if _has_started(found) else 0
         again = _next_start(found)
-        words = sys.intern(reason), sys.intern(message)
+        words = sys.intern(reason), sys.intern(shown(message))
         return Cell(node, name, image, State.FAILED, *words, digest, attempts=attempts, next_try=again)
     return Cell(node, name, image, State.PULLING if is_next else State.WAITING)
 

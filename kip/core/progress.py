@@ -9,13 +9,19 @@ class Progress:
     """Counts of nodes.
 
     `current` is False while the controller has not yet seen the newest template: then the counts speak of an
-    older one and prove nothing.
+    older one and prove nothing. `misplaced` nodes have a pod and are selected no more.
     """
 
     wanted: int
     updated: int
     ready: int
     current: bool
+    misplaced: int = 0
+
+    @property
+    def expected(self) -> int:
+        """Return how many nodes have a pod once none is missing."""
+        return self.wanted + self.misplaced
 
     @property
     def complete(self) -> bool:
@@ -40,4 +46,5 @@ def read_progress(daemonset: dict[str, Any]) -> Progress:
         updated=status.get("updatedNumberScheduled", 0),
         ready=status.get("numberReady", 0),
         current=status.get("observedGeneration", 0) >= daemonset["metadata"].get("generation", 0),
+        misplaced=status.get("numberMisscheduled", 0),
     )

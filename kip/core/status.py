@@ -1,13 +1,21 @@
 """Which image is on which node: the matrix, from the cache pods as the kubelets report them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from kip.core.cell import FAILED_CREATE, NODE_NOT_READY, Cell, State
-from kip.core.pod_status import cells_of, is_on_lost_node, is_unstarted, node_of
+from kip.core.listed import Listed
+from kip.core.pod_status import (
+    cells_of,
+    is_on_lost_node,
+    is_unstarted,
+    kept_away,
+    left_without_place,
+    node_of,
+)
 from kip.core.progress import Progress, read_progress
 
 Manifest = dict[str, Any]
@@ -47,12 +55,12 @@ class Matrix:
     @property
     def without_pod(self) -> int:
         """Return how many nodes have no pod, known by name or not."""
-        return max(0, self.progress.wanted - len(self.nodes)) if self.progress.current else 0
+        return max(0, self.progress.expected - len(self.nodes)) if self.progress.current else 0
 
     @property
     def complete(self) -> bool:
         """Whether every selected node has every image, by a count that is finished."""
-        everywhere = self.progress.current and 0 < self.progress.wanted <= len(self.nodes)
+        everywhere = self.progress.current and self.progress.wanted > 0 and not self.without_pod
         return everywhere and all(cell.state is State.CACHED for cell in self.cells)
 
     def counts(self) -> dict[tuple[str, str], Counter[State]]:
@@ -78,32 +86,40 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
     by_node: dict[str, Seen] = {}
     lost: dict[str, Seen] = {}
     unstarted: list[tuple[str, str]] = []
-    newest = ""
+    unplaced: dict[str, tuple[str, str]] = {}
+    away: dict[str, tuple[str, str]] = {}
+    newest, listed = "", Listed.by([daemonset])
     for pod in pods:
         # Pods are big: of thousands only their cells are kept.
         if not _is_of(pod, metadata["uid"]):
             continue
         newest = max(newest, pod["metadata"].get("creationTimestamp") or "")
         if is_on_lost_node(pod):
-            _see(lost, pod, wanted, now)
+            _see(lost, pod, wanted, listed, now)
         if not pod["metadata"].get("deletionTimestamp"):
-            _see(by_node, pod, wanted, now)
+            _see(by_node, pod, wanted, listed, now)
+            if any(kept_away(pod)):
+                away[node_of(pod)] = kept_away(pod)
             if now and is_unstarted(pod, now):
                 unstarted.append((node_of(pod), pod["metadata"]["uid"]))
+            if now and (why := left_without_place(pod, now)):
+                unplaced[node_of(pod)] = why
     by_node = lost | by_node
     nodes = tuple(sorted(by_node))
     cells = (
-        by_node[node].get(name) or Cell(node, name, image, State.ABSENT)
+        # What keeps a pod of an older list away would keep one of the newest away as well.
+        by_node[node].get(name) or Cell(node, name, image, State.ABSENT, *away.get(node, ()))
         for name, image in wanted
         for node in nodes
     )
+    cells = (_uncertain(cell) if cell.node in lost else _unplaced(cell, unplaced) for cell in cells)
     return Matrix(
         namespace=metadata["namespace"],
         daemonset=metadata["name"],
         generation=metadata.get("generation", 0),
         progress=read_progress(daemonset),
         nodes=nodes,
-        cells=tuple(_uncertain(cell) if cell.node in lost else cell for cell in cells),
+        cells=tuple(cells),
         unstarted=tuple(unstarted),
         images=tuple(wanted),
         newest_pod=newest,
@@ -167,11 +183,15 @@ def _is_of(pod: Manifest, uid: str) -> bool:
 
 
 def _see(
-    by_node: dict[str, Seen], pod: Manifest, wanted: Iterable[tuple[str, str]], now: datetime | None
+    by_node: dict[str, Seen],
+    pod: Manifest,
+    wanted: Iterable[tuple[str, str]],
+    listed: Listed,
+    now: datetime | None,
 ) -> None:
     node = node_of(pod)
     seen = by_node.setdefault(node, {})
-    for cell in cells_of(node, wanted, pod, now):
+    for cell in cells_of(node, wanted, pod, listed, now):
         before = seen.get(cell.name)
         seen[cell.name] = _merged(before, cell) if before else cell
 
@@ -186,6 +206,14 @@ def _merged(first: Cell, second: Cell) -> Cell:
     if not waits and not held:
         return best
     return replace(best, reason=other.reason, message=other.message, attempts=other.attempts)
+
+
+def _unplaced(cell: Cell, why: Mapping[str, tuple[str, str]]) -> Cell:
+    """Return what is known of an image that is held by a pod whose successor finds no place on the node."""
+    if cell.state is not State.CACHED or cell.reason or cell.node not in why:
+        return cell
+    reason, message = why[cell.node]
+    return replace(cell, reason=reason, message=message)
 
 
 def _uncertain(cell: Cell) -> Cell:

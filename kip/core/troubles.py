@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kip.core.cell import FAILED_CREATE, Cell, State
+from kip.core.cell import FAILED_CREATE, OF_THE_NODE, Cell, State
 from kip.core.naming import some_of
 from kip.core.remedies import remedy_text
 from kip.core.status import Matrix
@@ -89,7 +89,7 @@ def troubles_in(cells: Iterable[Cell]) -> tuple[Trouble, ...]:
     groups: dict[tuple[str, ...], list[Cell]] = {}
     for cell in cells:
         if cell.reason:
-            failed = cell.state in FAILED
+            failed = _is_failed(cell)
             key = (SAME.get(cell.reason, cell.reason), *([cell.name] if failed else []))
             groups.setdefault(key, []).append(cell)
     return tuple(_trouble(cells) for cells in groups.values())
@@ -106,5 +106,9 @@ def _trouble(cells: list[Cell]) -> Trouble:
         images=tuple(dict.fromkeys(cell.name for cell in cells)),
         nodes=nodes,
         count=len(nodes),
-        failed=first.state in FAILED,
+        failed=_is_failed(first),
     )
+
+
+def _is_failed(cell: Cell) -> bool:
+    return cell.state in FAILED and cell.reason not in OF_THE_NODE

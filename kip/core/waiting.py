@@ -19,6 +19,7 @@ from kip.errors import KipError
 Manifest = dict[str, Any]
 
 
+LIST = "IMAGES"
 NO_POD = ("NoPod", "the node has no cache pod yet")
 
 
@@ -92,7 +93,7 @@ def judge(goal: Goal, look: Look) -> Verdict:
     there = sum(cell.state is State.CACHED for cell in cells)
     missing = tuple(cell for cell in cells if cell.state is not State.CACHED)
     verdict = Verdict(Result.OPEN, there, nodes * len(asked), nodes, missing=missing)
-    if doubt := _doubt(look, matrix):
+    if doubt := _doubt(look, matrix, asked if goal.images else ()):
         failed = goal.fail_fast and bool(look.refused)
         return _with(verdict, Result.FAILED if failed else Result.OPEN, doubt)
     if not nodes:
@@ -129,7 +130,7 @@ def not_yet_taken(daemonset: Manifest, settings: Settings) -> str:
     if {(item["name"], item["image"]) for item in pod["containers"]} != {
         (entry.name, entry.image) for entry in settings.images
     }:
-        return "IMAGES"
+        return LIST
     if (pod.get("nodeSelector") or {}) != {**OPERATING_SYSTEM, **settings.node_selector}:
         return "NODE_SELECTOR"
     if (pod.get("affinity") or {}) != settings.affinity:
@@ -151,11 +152,14 @@ def _with(verdict: Verdict, result: Result, why: str) -> Verdict:
     return Verdict(result, verdict.there, verdict.wanted, verdict.nodes, why, verdict.missing)
 
 
-def _doubt(look: Look, matrix: Matrix) -> str:
-    """Return why the counts prove nothing yet: an edit that is not in the cache, or not in its status."""
+def _doubt(look: Look, matrix: Matrix, asked: tuple[CacheImage, ...]) -> str:
+    """Return why the counts prove nothing yet: an edit that is not in the cache, or not in its status.
+
+    Who asked for some images need not wait for others that an edit brings.
+    """
     if look.refused:
         return f"the newest settings cannot be used: {look.refused}"
-    if look.pending:
+    if look.pending and not (look.pending == LIST and asked and set(asked) <= set(look.held)):
         return f"an edit of {look.pending} is not yet taken"
     if not matrix.progress.current:
         return "the nodes are still being counted"
@@ -206,7 +210,7 @@ def _unseen(matrix: Matrix, nodes: frozenset[str], asked: Iterable[CacheImage]) 
 
 
 def _count_of_nodes(matrix: Matrix, nodes: frozenset[str] | None) -> int:
-    return max(matrix.progress.wanted, len(matrix.nodes)) if nodes is None else len(nodes)
+    return max(matrix.progress.expected, len(matrix.nodes)) if nodes is None else len(nodes)
 
 
 def _on(entry: CacheImage, cells: Iterable[Cell]) -> int:

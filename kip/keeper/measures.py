@@ -105,7 +105,9 @@ class Survey:
             if self.served:
                 self.board.show(matrix)
             self.telling.surveyed(matrix)
-            self._complete = matrix.complete and not self.telling.unsettled
+            # While new pods come up the controller's counts say nothing of how they fare: the next look does.
+            settled = matrix.progress.complete and not self.telling.unsettled
+            self._complete = matrix.complete and settled
         self._made_at = self.clock()
         self._not_before = self._made_at + max(PAUSE_SECONDS, pause_after(self._made_at - started))
 

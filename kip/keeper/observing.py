@@ -11,8 +11,9 @@ import structlog
 from kip.cluster.api import CONFIGMAPS, DAEMONSETS, DEPLOYMENTS, EVENTS, PODS, SECRETS, Cluster, Selection
 from kip.config.findings import Unreadable
 from kip.config.settings import Platform, Settings
-from kip.core.cache_pods import CachePod, Listed, read_cache_pods
+from kip.core.cache_pods import CachePod, read_cache_pods
 from kip.core.kubernetes_events import NOT_SET_UP, REFUSALS, newest_refusal, with_unstarted
+from kip.core.listed import Listed
 from kip.core.node_selection import selected_nodes
 from kip.core.ownership import is_former_cache, is_our_net
 from kip.core.render import Owner

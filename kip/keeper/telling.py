@@ -68,9 +68,12 @@ class Told:
 
     def is_news(self, condition: Condition, now: float) -> bool:
         """Whether the condition as it is now should be told anew."""
-        other = condition.remedies - self.condition.remedies
-        pause = min(self.turn, NEWS_SECONDS) if other else NEWS_SECONDS
-        return condition != self.condition and now - self.told_at >= pause
+        pause = min(self.turn, REMIND_SECONDS) if self.has_turned(condition) else NEWS_SECONDS
+        return condition.matter != self.condition.matter and now - self.told_at >= pause
+
+    def has_turned(self, condition: Condition) -> bool:
+        """Whether something else is to be done about it now."""
+        return bool(condition.remedies - self.condition.remedies)
 
 
 @dataclass(slots=True)
@@ -168,7 +171,8 @@ class Telling:
         """Tell what lasts again: by its Event's series, or, where its words have changed, anew."""
         told.gone_at = None
         if told.is_news(condition, now):
-            self._told[key] = replace(self._begin(condition, now), turn=2 * told.turn)
+            turn = 2 * told.turn if told.has_turned(condition) else told.turn
+            self._told[key] = replace(self._begin(condition, now), turn=turn)
         elif not told.event or self.events.lost(told.event):
             told.event = self.events.write(told.notice)
         elif now - told.told_at >= REMIND_SECONDS and self.events.write_again(

@@ -45,7 +45,7 @@ class Watches:
     """One thread for each watched selection, started and stopped as the settings change.
 
     A change wakes the loop, which reads what it needs itself; but what happens to the resources in `hearers`
-    is only told to these. `restarted` is told of the resource whose watch broke off.
+    is only told to these. `restarted` is told of the resource whose watch broke off, which wakes too.
     """
 
     cluster: Cluster
@@ -73,12 +73,17 @@ class Watches:
                 "stop": stop,
                 "clock": self.clock,
                 "random": self.random,
-                "restarted": self.restarted,
+                "restarted": self._interrupted,
             },
             name=f"watch {selection.resource.plural}/{selection.name}",
             daemon=True,  # a watch blocks in a read for minutes; nothing is lost when it just ends
         ).start()
         return stop
+
+    def _interrupted(self, resource: str) -> None:
+        # Only a request tells whether the API server is away, which readiness is to show.
+        self.restarted(resource)
+        self.triggers.wake("watch_interrupted")
 
     def _seen(self, resource: Resource, event: WatchEvent | None) -> None:
         if hear := self.hearers.get(resource):

@@ -52,7 +52,9 @@ CELLS = Description(
 )
 NODES_WANTED = Description("kip_nodes_wanted", Kind.GAUGE, "Nodes that the cache is to be on.")
 NODES_COMPLETE = Description(
-    "kip_nodes_complete", Kind.GAUGE, "Nodes whose cache pod is of the newest settings and has every image."
+    "kip_nodes_complete",
+    Kind.GAUGE,
+    "Nodes whose cache pod is of the newest settings and has every image: so many at least.",
 )
 COMPLETE = Description(
     "kip_cache_complete", Kind.GAUGE, "1 when all wanted nodes are complete and nothing is left to be done."

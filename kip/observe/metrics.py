@@ -105,9 +105,10 @@ class Metrics:
 
     def counted(self, progress: Progress | None, *, complete: bool) -> None:
         """Say how far the cache is; None: there is none, or another keeper knows."""
-        there = min(progress.updated, progress.ready) if progress and progress.current else 0
+        # Which of the updated are ready the controller does not tell: so many at least.
+        there = progress.updated + progress.ready - progress.wanted if progress and progress.current else 0
         self._of(table.NODES_WANTED).set(progress.wanted if progress else 0)
-        self._of(table.NODES_COMPLETE).set(there)
+        self._of(table.NODES_COMPLETE).set(max(there, 0))
         self._of(table.COMPLETE).set(complete)
 
     def completed(self, seconds: float) -> None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from kip.core.pod_status import STARTING, fault_of
-from kip.redact import redacted
+from kip.redact import shown
 
 Manifest = Mapping[str, Any]
 
@@ -139,19 +139,19 @@ def _seen(name: str, found: Manifest, trouble: Fault | None, since: datetime | N
     reason, message = fault_of(dict(found))
     if reason in STARTING:
         return Seen(name, Shown.WAITING)
-    return Seen(name, Shown.FAILED, Fault(reason, redacted(message)))
+    return Seen(name, Shown.FAILED, Fault(reason, shown(message)))
 
 
 def _trouble(status: Manifest) -> Fault | None:
     """Return what keeps all of the pod from starting: the node has no room, or it cannot get the sleeper."""
     if status.get("phase") == "Failed":
-        return Fault(status.get("reason") or "Failed", redacted(status.get("message") or ""))
+        return Fault(status.get("reason") or "Failed", shown(status.get("message") or ""))
     if status.get("phase") == "Succeeded":
         return Fault("NoImageID", "the pod has ended, and the runtime names no image")
     for found in status.get("initContainerStatuses") or ():
         reason, message = fault_of(dict(found))
         if reason not in STARTING:
-            return Fault(reason, redacted(f"init container {found['name']}: {message}".rstrip(": ")))
+            return Fault(reason, shown(f"init container {found['name']}: {message}".rstrip(": ")))
     return None
 
 

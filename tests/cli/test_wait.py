@@ -124,6 +124,11 @@ def test_a_timeout_that_is_no_duration_is_refused(kip, cluster, text):
     assert kip("wait", "--timeout", text, **VALUES)[0] == 2
 
 
+@pytest.mark.parametrize("text", ["nan", "0", "101", "x"])
+def test_a_share_that_is_none_is_refused(kip, text):
+    assert kip("wait", "--min-percent", text, **VALUES)[0] == 2
+
+
 # What it reads.
 
 

@@ -3,7 +3,8 @@
 import pytest
 from samples import pod
 
-from kip.core.cache_pods import CachePod, Listed, read_cache_pods
+from kip.core.cache_pods import CachePod, read_cache_pods
+from kip.core.listed import Listed
 from kip.core.pins import endangered, homeless_nodes, squeezed_nodes, stalled_nodes, still_needed, without
 
 A, B = "registry.example/a:1", "registry.example/b:1"

@@ -365,3 +365,61 @@ def test_an_image_whose_newest_pod_fails_is_cached_and_tells_so():
 def test_images_are_listed_while_no_node_has_a_pod():
     document = to_document(read_matrix(cache(nodes=2), []))
     assert [(row["name"], row["absent"]) for row in document["images"]] == [("tools", 2), ("ide", 2)]
+
+
+LATER = datetime(2026, 11, 21, 8, 1, tzinfo=UTC)
+
+
+def without_place(since: str = "2026-11-21T08:00:00Z") -> dict:
+    found = unscheduled()
+    found["status"]["conditions"][0]["lastTransitionTime"] = since
+    return found
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_image_whose_next_pod_finds_no_place_is_cached_and_tells_so(order):
+    cell = read_matrix(cache(), [pod(), without_place()][::order], now=LATER).cells[0]
+    assert (cell.state, cell.reason, cell.message) == (State.CACHED, "Unschedulable", "Too many pods")
+
+
+def test_an_exchange_of_pods_that_takes_a_moment_is_not_told():
+    pods = [pod(), without_place("2026-11-21T08:00:59Z")]
+    assert read_matrix(cache(), pods, now=LATER).cells[0].reason == ""
+
+
+def test_a_condition_without_a_time_is_no_reason_to_fail():
+    found = pod(conditions=[{"type": "PodScheduled", "status": "True", "lastTransitionTime": None}])
+    found["status"]["containerStatuses"] = []
+    assert read_matrix(cache(), [found], now=LATER).cells[0].state is State.WAITING
+
+
+def test_a_pod_on_a_node_that_is_selected_no_more_makes_up_for_none():
+    found = cache(nodes=3)
+    found["status"]["numberMisscheduled"] = 1
+    matrix = read_matrix(found, [pod("a"), pod("b"), pod("left")])
+    assert (matrix.complete, matrix.without_pod) == (False, 1)
+
+
+def test_an_image_that_a_webhook_took_from_a_mirror_is_the_one_that_is_listed():
+    found, mirrored = cache(), pod()
+    mirrored["metadata"]["annotations"] = found["spec"]["template"]["metadata"]["annotations"]
+    for item in mirrored["spec"]["containers"]:
+        item["image"] = f"mirror.example/{item['image']}"
+    assert states(found, mirrored) == [State.CACHED, State.CACHED]
+
+
+def test_a_message_tells_no_password_and_steers_no_terminal():
+    message = "\x1b]0;owned\x07https://bob:hunter2@registry.example"
+    cell = read_matrix(cache(), [pod(states=(waiting("ErrImagePull", message), RUNNING))]).cells[0]
+    assert ("hunter2" in cell.message, "\x1b" in cell.message, "registry.example" in cell.message) == (
+        False,
+        False,
+        True,
+    )
+
+
+def test_what_keeps_a_pod_of_the_list_before_away_is_told_of_new_images_too():
+    full = {"phase": "Failed", "reason": "Evicted", "message": "The node had condition: [DiskPressure]"}
+    refused = pod(images="tools=registry.example/tools:1.4.2", states=(RUNNING,), **full)
+    cells = read_matrix(cache(), [refused]).cells
+    assert {(cell.state, cell.reason) for cell in cells} == {(State.ABSENT, "Evicted")}

@@ -37,6 +37,12 @@ def test_what_keeps_a_node_from_all_its_images_is_one_trouble():
     assert found.line == "4 images on n1: Unschedulable: Too many pods"
 
 
+def test_an_image_that_is_held_by_a_pod_without_a_successor_is_a_trouble_of_its_node():
+    cells = [Cell("n1", name, f"{name}:1", State.CACHED, "Unschedulable", "Too many pods") for name in "ab"]
+    (found,) = troubles(matrix(*cells))
+    assert (found.failed, found.line) == (False, "a, b on n1: Unschedulable: Too many pods")
+
+
 def test_failing_images_come_before_nodes_and_the_widest_first():
     away = Cell("n9", "ide", "ide:1", State.WAITING, "NodeNotReady", "")
     found = troubles(matrix(away, failed("n1", "a"), failed("n1"), failed("n2")))

@@ -1,5 +1,7 @@
 """Whether a wait for images is over, from one look at the cache."""
 
+from dataclasses import replace
+
 import pytest
 from samples import manifest, settings, stored
 
@@ -75,6 +77,22 @@ def test_it_is_open_while_it_is_not_certain(found):
 )
 def test_an_entry_that_is_left_out_is_not_there(goal, result):
     assert judge(goal, look(left_out=("IMAGES[3]: is no image",))).result is result
+
+
+def test_who_asks_for_an_image_that_is_there_waits_for_no_other_entry():
+    assert judge(Goal(("ide",)), look(pending="IMAGES")).result is Result.REACHED
+
+
+def test_an_image_whose_entry_was_edited_is_waited_for():
+    newer = (TOOLS, CacheImage("ide", "ide:newer"))
+    assert judge(Goal(("ide",)), look(pending="IMAGES", listed=newer)).result is Result.OPEN
+
+
+def test_a_node_that_is_selected_no_more_makes_up_for_none():
+    found = look((CACHED,) * 3, (CACHED,) * 3)
+    progress = Progress(3, 3, 3, current=True, misplaced=1)
+    found = replace(found, matrix=replace(found.matrix, progress=progress))
+    assert judge(Goal(), found).result is Result.OPEN
 
 
 def test_no_node_is_enough_only_for_who_asks_for_it():

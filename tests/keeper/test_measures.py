@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from kip.core.progress import Progress
 from kip.core.rights import Rights
+from kip.core.status import Matrix
 from kip.core.steps import Plan
 from kip.errors import Forbidden, Problem, ServerError, SettingsError
 from kip.keeper.events import Events
@@ -150,6 +151,15 @@ def test_what_was_put_off_is_surveyed_later():
         scene.clock.seconds = seconds
         scene.measures.done(scene.outcome(Progress(3, 3, ready, current=True)), None, 0.1)
     assert scene.surveys() == 2
+
+
+def test_while_new_pods_come_up_the_images_are_looked_at_again_and_again(monkeypatch):
+    scene = settled()
+    rolls = Progress(3, 0, 3, current=True)
+    whole = Matrix("images", "cache", 1, rolls, ("a", "b", "c"), (), images=())
+    monkeypatch.setattr("kip.keeper.measures.read_images", lambda *_, **__: whole)
+    assert whole.complete
+    assert scene.measures.done(scene.outcome(rolls), None, 0.1) == 5.0
 
 
 @pytest.mark.parametrize("values", [{"rights": Rights()}, {"served": False}], ids=["rights", "served"])

@@ -147,6 +147,14 @@ def test_what_turns_again_and_again_is_told_less_and_less():
     assert len(scene.notices) < 12
 
 
+def test_words_that_take_turns_while_it_lasts_are_no_news():
+    scene = settled()
+    for number in range(300):
+        words = ("not found", 'Back-off pulling image "ide:1": ErrImagePull: not found')[number % 2]
+        scene.survey(CACHED, FAILED, after=60, message=words)
+    assert len(scene.notices) == 1
+
+
 def test_a_trouble_that_is_away_for_a_moment_is_not_over():
     scene = settled()
     scene.survey(CACHED, FAILED)

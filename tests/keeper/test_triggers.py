@@ -52,6 +52,13 @@ def test_a_watched_change_wakes_the_loop(monkeypatch, event, reason):
     assert triggers.wait(0.0) == (reason,)
 
 
+def test_a_watch_that_breaks_off_wakes_the_loop(monkeypatch):
+    monkeypatch.setattr(module, "COALESCE_SECONDS", 0.0)
+    triggers, told = Triggers(), []
+    Watches(None, triggers, lambda: 0.0, Random(1), told.append)._interrupted("daemonsets")
+    assert (triggers.wait(0.0), told) == (("watch_interrupted",), ["daemonsets"])
+
+
 def test_what_is_heard_does_not_wake_the_loop(monkeypatch):
     monkeypatch.setattr(module, "COALESCE_SECONDS", 0.0)
     triggers, heard = Triggers(), []

@@ -22,11 +22,13 @@ async function read() {
   if (reading) return;
   reading = true;
   clearTimeout(timer);
+  const patience = new AbortController();
+  const end = setTimeout(() => patience.abort(), PATIENCE);
   try {
     const answer = await fetch("page.json", {
       cache: "no-store",
       headers: tag ? { "If-None-Match": tag } : {},
-      signal: AbortSignal.timeout(PATIENCE),
+      signal: patience.signal,
     });
     if (answer.status !== 304) {
       if (!answer.ok) throw new Error(`it answers ${answer.status}`);
@@ -37,6 +39,7 @@ async function read() {
   } catch (error) {
     lost(error);
   }
+  clearTimeout(end);
   reading = false;
   if (!document.hidden) timer = setTimeout(read, Math.min(PAUSE * 2 ** Math.min(failures, 8), LONGEST_PAUSE));
 }
