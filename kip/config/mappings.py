@@ -10,6 +10,12 @@ from kip.config.written import Bare, read_structure
 LARGEST_ANNOTATIONS = 256 * 1024
 """Bytes of all keys and values together (k8s.io/apimachinery/pkg/api/validation/objectmeta.go)."""
 
+OWN_PREFIX = "kip.dev/"
+"""Before the names of kip's own annotations: a value from the settings would be undone, again and again."""
+
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+"""Annotation: the API server counts the templates of a DaemonSet there; its creator may say from where."""
+
 _FORMS = 'Write {"key": "value"} or key=value,key2=value2.'
 _SIMPLE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -29,6 +35,13 @@ def read_annotations(key: str, text: str, findings: Findings) -> dict[str, str]:
     for name in found:
         # The API server compares in lower case only (ValidateAnnotations).
         _check(place(key, name), name, qualified_name_fault(name.lower()), findings)
+        if name.startswith(OWN_PREFIX) or name == TEMPLATE_GENERATION:
+            findings.problem(
+                place(key, name),
+                name,
+                "is written by kip itself",
+                "Remove it, or give it a prefix of your own.",
+            )
     size = sum(len(part.encode("utf-8", "replace")) for pair in found.items() for part in pair)
     if size > LARGEST_ANNOTATIONS:
         findings.problem(key, text, f"has {size} bytes, {LARGEST_ANNOTATIONS} are allowed", "Write less.")

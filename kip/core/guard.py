@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from kip.core.cache_pods import CachePod
 from kip.core.naming import some_of
+from kip.core.ownership import NEWER_PATIENCE, newer_keeper
 from kip.core.pins import Images, Pins, endangered, homeless_nodes, nodes_of, still_needed, without
 from kip.core.progress import read_progress
 from kip.core.render import cache_labels
@@ -19,6 +20,7 @@ from kip.core.stand_ins import (
     images_of,
     is_everywhere,
     is_net,
+    lies_as,
     net_for,
     reaches,
 )
@@ -102,12 +104,17 @@ def retire(wanted: Wanted, observed: Observed, found: Manifest, waited: Waited) 
     others = sorted(observed.others, key=lambda other: other["metadata"]["creationTimestamp"])
     if not others:
         return Plan()
+    newers = [other for other in others if _is_of_newer(other, observed, waited)]
+    reasons = [f"{other['metadata']['name']} is of a keeper that started later" for other in newers]
+    if newers == others:
+        return Plan(pending="; ".join(reasons))
     if observed.pods is None:
-        return _retire_blind(found, others, waited)
-    reasons: list[str] = []
+        return _retire_blind(found, [other for other in others if other not in newers], waited)
     needs = [(other, _needed(wanted, found, other, others, observed.pods, waited)) for other in others]
     moving = any(needed for other, needed in needs if not is_net(other))
     for other, needed in needs:
+        if other in newers:
+            continue
         if needed:
             if not is_net(other) and (plan := _make_room(wanted, observed, found, other, needed, waited)):
                 return plan
@@ -159,9 +166,11 @@ def _blind(
     held = images_of(found).union(*(images_of(net) for net in nets)) & images_of(wanted.cache.expected)
     if nobody or not held or (is_complete(found) and not everywhere):
         return Guarded()
-    fitting = [net for net in nets if images_of(net) >= held and is_everywhere(net)]
+    whole = net_for(wanted.cache.manifest, found, held)
+    there = [net for net in nets if is_everywhere(net) and lies_as(net, whole)]
+    fitting = [net for net in there if images_of(net) >= held]
     if not fitting:
-        return _spread(net_for(wanted.cache.manifest, found, held), "not every cache pod is ready")
+        return _spread(whole, "not every cache pod is ready")
     if any(is_complete(net) for net in fitting):
         return Guarded()
     counts = tuple((net["metadata"]["uid"], read_progress(net)) for net in fitting)
@@ -217,6 +226,12 @@ def _make_room(
 
 def _spread(net: Manifest, reason: str) -> Guarded:
     return Guarded(Plan((Step.on(Target(net, net), Action.SPREAD, (reason,)),)))
+
+
+def _is_of_newer(other: Manifest, observed: Observed, waited: Waited) -> bool:
+    """Whether it is a net for a change that a newer keeper is about to make."""
+    newer = newer_keeper(other, observed.started) if is_net(other) else ""
+    return bool(newer) and waited(("newer", newer, other["metadata"]["uid"])) < NEWER_PATIENCE
 
 
 def _retirement(other: Manifest, reason: str) -> Step:

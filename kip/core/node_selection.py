@@ -28,6 +28,18 @@ _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
+def may_add_nodes(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """Whether the pod spec `wanted` could take nodes that `found` does not, whatever nodes there are."""
+    labels, before = wanted.get("nodeSelector") or {}, found.get("nodeSelector") or {}
+    tolerated = found.get("tolerations") or ()
+    affinity = found.get("affinity") or {}
+    return (
+        not before.items() <= labels.items()
+        or any(toleration not in tolerated for toleration in wanted.get("tolerations") or ())
+        or bool(affinity and affinity != wanted.get("affinity"))
+    )
+
+
 def is_selected(node: Node, pod: Mapping[str, Any]) -> bool:
     """Whether node selector and required node affinity of the pod spec take this node."""
     labels = node["metadata"].get("labels") or {}

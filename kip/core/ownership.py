@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
+from kip.config.mappings import TEMPLATE_GENERATION
 from kip.core.render import UPSTREAM_LABELS, Owner
 from kip.core.stand_ins import NET_OF
 
@@ -10,11 +11,15 @@ Manifest = dict[str, Any]
 
 
 FIELD_MANAGER = "kip"
-TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
-"""Annotation: the API server counts the templates of a DaemonSet there; its creator may say from where."""
-
 WRITTEN_BY = "kip.dev/written-by"
 """Annotation of the cache: when the keeper that wrote it last had started (RFC 3339), and its name."""
+
+NEWER_PATIENCE = 600.0
+"""Seconds for which a keeper leaves cache and nets to one that started later and has not changed them since.
+
+In a rolling update of the keeper without a Lease two run for a moment, perhaps with different settings. If
+the newer one is gone for good, the older one goes on.
+"""
 
 _CONTROLLERS = {"kube-controller-manager"}
 _UNCOMPARED = {TEMPLATE_GENERATION, WRITTEN_BY}
@@ -83,7 +88,7 @@ def last_writers(daemonset: Manifest) -> list[str]:
 
 
 def newer_keeper(daemonset: Manifest, started: str) -> str:
-    """Return the name of the keeper that wrote the cache last if it started after `started`, else ""."""
+    """Return the name of the keeper that wrote this last if it started after `started`, else ""."""
     written = str((daemonset["metadata"].get("annotations") or {}).get(WRITTEN_BY, ""))
     began, _, name = written.partition(" ")
     return name if started and began > started else ""

@@ -8,7 +8,7 @@ A change that gives up pods waits until `kip.core.guard` says that each pin whic
 
 from kip.core import guard, rolling
 from kip.core.compare import differences
-from kip.core.ownership import newer_keeper, stranger
+from kip.core.ownership import NEWER_PATIENCE, newer_keeper, stranger
 from kip.core.reasons import reasons_to_change
 from kip.core.stand_ins import fingerprint_of
 from kip.core.steps import Action, Manifest, Observed, Plan, Step, Target, Waited, Wanted
@@ -18,13 +18,6 @@ __all__ = ["Action", "Observed", "Plan", "Step", "Target", "Wanted", "make_plan"
 FOREGROUND = "foregroundDeletion"
 DELETION_PATIENCE = 45.0
 """Seconds for the pods of a cache that is deleted in the foreground; they have 30 to end."""
-
-NEWER_PATIENCE = 600.0
-"""Seconds for which a keeper leaves the cache to one that started later and has not changed it since.
-
-In a rolling update of the keeper without a Lease two run for a moment, perhaps with different settings. If
-the newer one is gone for good, the older one goes on.
-"""
 
 
 def needs_pods(observed: Observed) -> bool:
@@ -106,6 +99,11 @@ def _change(
         rolls=rolls or one_for_one,
         everywhere=target is wanted.holder or one_for_one,
     )
+    if guarded.remarks and target is wanted.holder and not rolling.many_unready(wanted, found):
+        # As above: better that new nodes pull at once than that pins are lost.
+        usual = rolling.at_pace(wanted.cache, rolling.Pace(wanted.budget))
+        why = reasons_to_change(usual.manifest, usual.expected, found)
+        return _change(wanted, observed, found, usual, why, waited)
     if guarded.remarks and one_for_one and rolls:
         # A surge keeps what no net can.
         usual = rolling.at_pace(target, rolling.Pace(wanted.budget))

@@ -2,8 +2,9 @@
 
 The DaemonSet controller obeys maxSurge only where an old pod is Ready. So where it is limited a new cache
 begins with holders (see `kip.core.stand_ins`), and so does a change of a cache with more pods that are not
-Ready than the limit allows. A node whose newest pod waits for a cure (an image that does not exist) would
-use up the limit for ever: it is raised by the number of such nodes, which rolls nothing again.
+Ready than the limit allows, and one that may bring in nodes without a pod. A node whose newest pod waits for
+a cure (an image that does not exist) would use up the limit for ever: it is raised by the number of such
+nodes, which rolls nothing again.
 
 A node that has no room for a second cache pod would keep the old one for ever. Under a net, which needs no
 room, such nodes exchange one for one (maxUnavailable instead of maxSurge). So does everything while a kubelet
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from kip.core.compare import differences
+from kip.core.node_selection import may_add_nodes
 from kip.core.pins import flooded_nodes, outdated_nodes, squeezed_nodes, stalled_nodes
 from kip.core.progress import read_progress
 from kip.core.stand_ins import fingerprint_of
@@ -75,12 +77,17 @@ def next_stage(wanted: Wanted, found: Manifest, waited: Waited) -> Target | None
         return wanted.cache
     if fingerprint_of(found) == fingerprint_of(wanted.holder.manifest):
         return wanted.cache if _holders_stand(found, waited) else None
-    progress = read_progress(found)
-    rolls = any(differences(wanted.cache.expected["spec"]["template"], found["spec"]["template"]))
-    unready = progress.wanted - progress.ready
-    if rolls and unready > count_of(wanted.budget, progress.wanted):
+    template, before = wanted.cache.expected["spec"]["template"], found["spec"]["template"]
+    widens = may_add_nodes(template["spec"], before["spec"])
+    if widens or (any(differences(template, before)) and many_unready(wanted, found)):
         return wanted.holder
     return wanted.cache
+
+
+def many_unready(wanted: Wanted, found: Manifest) -> bool:
+    """Whether more nodes than may change at a time have a pod that is not Ready."""
+    progress = read_progress(found)
+    return progress.wanted - progress.ready > count_of(wanted.budget, progress.wanted)
 
 
 def pace(wanted: Wanted, observed: Observed, waited: Waited) -> Pace:

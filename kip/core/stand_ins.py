@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
+from kip.core.node_selection import may_add_nodes
 from kip.core.render import INSTANCE_LABEL, TEMPLATE, UPSTREAM_LABELS, with_fingerprint
 
 Manifest = dict[str, Any]
@@ -36,6 +37,9 @@ APP_LABEL = "app.kubernetes.io/name"
 NET_APP = "image-puller-net"
 HOLDER = "holder"
 NO_REQUESTS = {"cpu": "0", "memory": "0"}
+NODE_CHOICE = ("nodeSelector", "affinity", "tolerations")
+"""What in a pod spec decides to which nodes it goes."""
+
 NODES_NAMED = 100
 """A net for more nodes than this is spread over all: a list of them would bloat the DaemonSet."""
 
@@ -51,6 +55,11 @@ def pod_labels() -> str:
 def is_net(daemonset: Manifest) -> bool:
     """Whether this DaemonSet is a net of some cache."""
     return NET_OF in (daemonset["metadata"].get("labels") or {})
+
+
+def is_holder(cache: Manifest) -> bool:
+    """Whether the cache holds nothing but the place of what is to come."""
+    return [item["name"] for item in cache["spec"]["template"]["spec"]["containers"]] == [HOLDER]
 
 
 def images_of(daemonset: Manifest) -> frozenset[str]:
@@ -96,14 +105,18 @@ def net_for(
     """Return the net that holds `images` on `nodes` (None: on all) while the cache becomes `wanted`.
 
     `found` is the cache as it is: its sleeper's image is on the nodes, and its pull secrets are those that
-    the images were pulled with, so that the kubelet lets the net have them. One that is not `free` requests
-    what cache pods request, as a LimitRange may ask for that.
+    the images were pulled with, so that the kubelet lets the net have them. Where `wanted` may select more
+    nodes, it goes to those of `found`: on others it holds nothing. One that is not `free` requests what cache
+    pods request, as a LimitRange may ask for that.
     """
     of_pod = without_requests if free else deepcopy
     held, named = sorted(images), sorted(nodes) if nodes is not None else []
     pod = deepcopy(wanted["spec"]["template"]["spec"])
     before = found["spec"]["template"]["spec"]
     name = wanted["metadata"]["name"]
+    if may_add_nodes(pod, before):
+        kept = {key: deepcopy(before[key]) for key in NODE_CHOICE if key in before}
+        pod = {key: value for key, value in pod.items() if key not in NODE_CHOICE} | kept
     pod["imagePullSecrets"] = _both(pod.get("imagePullSecrets"), before.get("imagePullSecrets"))
     pod["initContainers"] = [of_pod(_with_sleeper_of(before, item)) for item in pod["initContainers"]]
     pattern = pod["containers"][0]
@@ -131,6 +144,13 @@ def net_for(
             "template": with_fingerprint({"metadata": {"labels": labels}, "spec": pod}),
         },
     }
+
+
+def lies_as(net: Manifest, other: Manifest) -> bool:
+    """Whether both nets select nodes alike."""
+    pod, its = net["spec"]["template"]["spec"], other["spec"]["template"]["spec"]
+    same = all((pod.get(key) or {}) == (its.get(key) or {}) for key in NODE_CHOICE)
+    return same or net["metadata"]["name"] == other["metadata"]["name"]
 
 
 def holder_of(wanted: Manifest, *, adopts: bool) -> Manifest:

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 
 from kip.cluster.api import DAEMONSETS, Cluster
-from kip.core.ownership import TEMPLATE_GENERATION, WRITTEN_BY, written_annotations
+from kip.config.mappings import TEMPLATE_GENERATION
+from kip.core.ownership import WRITTEN_BY, written_annotations
 from kip.core.plan import FOREGROUND
 from kip.core.stand_ins import fingerprint_of
 from kip.core.steps import Action, Manifest, Plan, Step

@@ -126,12 +126,13 @@ class Reconciler:
             self._remember(settings)
             observed, plan = self.look(settings, exclusive=exclusive)
         self._accepted = settings
+        self._fights.asked(settings)
         found = observed.daemonset
         if plan.steps and (reason := self._fights.held_back(plan.steps[0], found)):
             plan = Plan(pending=reason)
         if plan.steps and leadership and not leadership.hold():
             plan = Plan(pending="the lease has run out")
-        repaired = bool(plan.steps) and self._fights.is_repair(plan.steps[0])
+        repaired = bool(plan.steps) and self._fights.is_repair(plan.steps[0], found)
         if plan.steps:
             self._carry_out(plan)
         progress = read_progress(found) if found else None
@@ -231,7 +232,8 @@ class Reconciler:
                 remedy="let the keeper create a second DaemonSet whose containers request nothing",
             )
         else:
-            self._fights.wrote(plan.steps[0])
+            for step in plan.steps:
+                self._fights.wrote(step)
             if plan.steps[0].action not in {Action.SPREAD, Action.RETIRE}:
                 # What the server makes of a manifest is asked afresh after each change.
                 self._validator.forget()

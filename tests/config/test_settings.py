@@ -170,6 +170,18 @@ BAD = [
     ("DAEMONSET_ANNOTATIONS", '{"a": {"b": 1}}', "DAEMONSET_ANNOTATIONS.a", "quotes"),
     ("DAEMONSET_ANNOTATIONS", '{"a": "\\ud800"}', "DAEMONSET_ANNOTATIONS.a", "UTF-8"),
     ("DAEMONSET_ANNOTATIONS", "a=" + "x" * 300_000, "DAEMONSET_ANNOTATIONS", "less"),
+    (
+        "DAEMONSET_ANNOTATIONS",
+        "kip.dev/written-by=me",
+        'DAEMONSET_ANNOTATIONS["kip.dev/written-by"]',
+        "prefix",
+    ),
+    (
+        "DAEMONSET_ANNOTATIONS",
+        "deprecated.daemonset.template.generation=1",
+        'DAEMONSET_ANNOTATIONS["deprecated.daemonset.template.generation"]',
+        "Remove",
+    ),
     ("NAMESPACE", "a.b", "NAMESPACE", "a-b"),
     ("NODE_SELECTOR", '{"a": ["b"]}', "NODE_SELECTOR.a", "quotes"),
     ("NODE_SELECTOR", '{"a": "b c"}', "NODE_SELECTOR.a", "Kubernetes"),

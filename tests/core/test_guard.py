@@ -247,3 +247,14 @@ def test_a_deletion_that_waits_for_dead_nodes_is_ended(found, waited, what):
 def test_without_the_right_to_end_it_the_remedy_is_told():
     made = plan(dying("foregroundDeletion"), rights=Rights(), waited=46.0)
     assert "grant patch on daemonsets" in made.pending
+
+
+@pytest.mark.parametrize("pods", [None, ()])
+@pytest.mark.parametrize(
+    ("their_start", "waited", "done"), [("2", 0.0, "wait"), ("2", 700.0, "retire"), ("0", 0.0, "retire")]
+)
+def test_a_net_of_a_keeper_that_started_later_is_left_to_it(pods, their_start, waited, done):
+    theirs = net()
+    theirs["metadata"]["annotations"]["kip.dev/written-by"] = f"{their_start} other"
+    seen = cache(NEW, COMPLETE)
+    assert action(seen, pods=pods, others=[theirs], waited=waited, started="1") == done

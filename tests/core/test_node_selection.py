@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kip.core.node_selection import AUTOMATIC, is_selected, tolerates, untolerated
+from kip.core.node_selection import AUTOMATIC, is_selected, may_add_nodes, tolerates, untolerated
 
 WORDS = st.sampled_from(["", "a", "b", "5", "7"])
 LABELS = st.dictionaries(st.sampled_from("xyz"), WORDS)
@@ -123,3 +123,25 @@ def test_daemonsets_go_to_cordoned_and_pressed_nodes_by_themselves():
 def test_a_control_plane_node_needs_a_toleration():
     taint = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
     assert untolerated(node({}, taint), []) == (taint,)
+
+
+LINUX = {"nodeSelector": {"os": "linux"}}
+TAINTED = {"tolerations": [{"operator": "Exists"}]}
+PLACED = {"affinity": {"nodeAffinity": {}}}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "more"),
+    [
+        (LINUX, {}, False),
+        ({}, LINUX, True),
+        ({"nodeSelector": {"os": "other"}}, LINUX, True),
+        (TAINTED, {}, True),
+        ({}, TAINTED, False),
+        (PLACED, {}, False),
+        ({}, PLACED, True),
+        ({"affinity": {}, "tolerations": []}, {}, False),
+    ],
+)
+def test_an_edit_that_only_narrows_the_choice_of_nodes_adds_none(wanted, found, more):
+    assert may_add_nodes(wanted, found) is more

@@ -12,6 +12,7 @@ import yaml
 from kip import __version__
 from kip.config.chart import NO_SETTINGS
 from kip.config.chart import VALUES as VALUES_OF_CHECK
+from kip.config.mappings import TEMPLATE_GENERATION
 from kip.config.table import SETTINGS
 
 TOP = Path(__file__).resolve().parents[2]
@@ -161,3 +162,18 @@ NOT_QUOTED = re.compile(
 def test_names_and_values_are_quoted_as_they_may_look_like_numbers():
     templates = sorted((CHART / "templates").rglob("*.*"))
     assert [found for path in templates for found in NOT_QUOTED.findall(path.read_text("utf-8"))] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "own"),
+    [
+        ("kip.dev/written-by", True),
+        (TEMPLATE_GENERATION, True),
+        ("example.com/kip.dev", False),
+        ("kip", False),
+    ],
+)
+def test_the_schema_refuses_annotations_that_kip_writes_itself(key, own):
+    annotations = SCHEMA["properties"]["configMap"]["properties"]["daemonsetAnnotations"]
+    ((pattern, allowed),) = annotations["patternProperties"].items()
+    assert (bool(re.search(pattern, key)), allowed) == (own, False)

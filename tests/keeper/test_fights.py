@@ -4,11 +4,15 @@ from datetime import UTC, datetime
 
 import pytest
 from fakes import Clock, FakeCluster, unasked
-from samples import settings
+from samples import COMPLETE, IMAGES, settings
 from structlog.testing import capture_logs
 
+from kip.core.rights import Rights, Rule
 from kip.keeper.fights import PAUSES, REPAIRS
 from kip.keeper.reconcile import Reconciler
+
+VERBS = frozenset({"create", "delete", "get", "list", "watch"})
+UPSTREAMS = Rights((Rule(VERBS, frozenset({"apps"}), frozenset({"daemonsets"}), frozenset()),))
 
 
 def now() -> datetime:
@@ -18,16 +22,18 @@ def now() -> datetime:
 class Fight:
     """A keeper, and somebody who changes the cache after each of its looks."""
 
-    def __init__(self) -> None:
+    def __init__(self, surge: str = "100%") -> None:
+        self.surge = surge
         self.clock = Clock()
         self.cluster = FakeCluster()
         self.keeper = Reconciler(self.cluster, now, self.clock, unasked(now), name="me")
         self.look()
+        self.look()  # with a limit there are holders first
 
     def look(self, seconds: float = 1.0):
         self.clock.seconds += seconds
         with capture_logs() as logs:
-            outcome = self.keeper.reconcile(settings())
+            outcome = self.keeper.reconcile(settings(MAX_SURGE=self.surge))
         self.logs = logs
         return outcome
 
@@ -71,6 +77,52 @@ def test_after_the_pause_the_cache_is_put_right_again():
     it = Fight()
     it.rounds(REPAIRS + 1)
     assert it.look(PAUSES[0] + 1).plan.summary == "apply"
+
+
+def test_deletions_of_a_limited_cache_are_not_repaired_for_ever():
+    it = Fight("1")
+    made = 0
+    for _ in range(600):
+        found = it.cluster.daemonset()
+        if found and len(found["spec"]["template"]["spec"]["containers"]) > 1:
+            del it.cluster.objects["DaemonSet", "images", "kubernetes-image-puller"]
+        made += "create" in it.look().plan.summary
+    assert REPAIRS < made < 25
+
+
+def test_edits_of_a_limited_cache_are_not_undone_for_ever():
+    it = Fight("1")
+    written = 0
+    for _ in range(600):
+        if len(it.cluster.daemonset()["spec"]["template"]["spec"]["containers"]) > 1:
+            it.spoil()
+        written += "apply" in it.look().plan.summary
+    assert written < 60
+
+
+def test_an_edit_that_is_taken_back_is_no_repair():
+    it = Fight()
+    for images in ["new=registry.example/new:1.0.0", IMAGES] * 20:
+        it.clock.seconds += 1
+        assert it.keeper.reconcile(settings(images)).repaired is False
+
+
+def test_nets_that_somebody_deletes_are_not_spread_for_ever():
+    it = Fight()
+    cache = it.cluster.daemonset()
+    cache["status"] = {**COMPLETE, "numberReady": 1, "numberAvailable": 1}
+    it.cluster._rights = UPSTREAMS
+    it.keeper.forget()
+    spread, told = 0, []
+    for _ in range(200):
+        for key in [key for key in it.cluster.objects if "-net-" in key[2]]:
+            del it.cluster.objects[key]
+        it.clock.seconds += 1
+        with capture_logs() as logs:
+            outcome = it.keeper.reconcile(settings(f"{IMAGES};new=registry.example/new:1.0.0"))
+        told += [line["event"] for line in logs]
+        spread += outcome.plan.summary == "spread"
+    assert (REPAIRS < spread < 25, "fight_detected" in told) == (True, True)
 
 
 def test_rare_edits_are_undone_each_time():

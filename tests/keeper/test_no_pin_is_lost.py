@@ -1,5 +1,7 @@
 """Whatever is changed, wherever the keeper is killed: no pin is lost that is still wanted."""
 
+import json
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +17,7 @@ from simulation import Simulation
 from kip.core.rights import Rights, Rule
 from kip.core.stand_ins import images_of
 from kip.core.steps import Plan
-from kip.errors import KipError
+from kip.errors import Forbidden, KipError
 from kip.keeper.reconcile import Reconciler
 
 UPSTREAMS = Rights(
@@ -46,6 +48,8 @@ class World:
     names: list[str] = field(default_factory=lambda: ["a"])
     values: dict[str, str] = field(default_factory=dict)
     returning: set[str] = field(default_factory=set)
+    coming: set[str] = field(default_factory=set)
+    """Nodes that the settings select anew, and the cache not yet."""
     lost: list[tuple] = field(default_factory=list)
     kill_after: int = -1
     keeper: Reconciler | None = None
@@ -69,16 +73,26 @@ class World:
     def wanted(self) -> set[str]:
         return {image(name) for name in self.names} - self.returning
 
+    def nodes(self) -> set[str]:
+        """Return the nodes that the settings and the cache select."""
+        return set(self.selected) - self.coming
+
+    @property
+    def selected(self) -> list[str]:
+        return re.findall(r"node\d+", self.values.get("AFFINITY", "")) or self.cluster.nodes
+
     def witness(self) -> None:
         """Note what was let go of. A pin of a second or two may: its pod is still being filled."""
         cache = self.cluster.daemonset(self.name)
         self.returning -= images_of(cache) if cache else set()
-        wanted, pins, now = self.wanted(), self.pins(), self.cluster.time
-        held = {(node, item) for node, images in pins.items() for item in images & wanted}
+        if cache:
+            self.coming -= set(self.cluster.selected(cache))
+        wanted, pins, now, nodes = self.wanted(), self.pins(), self.cluster.time, self.nodes()
+        held = {(node, item) for node in nodes for item in pins[node] & wanted}
         gone = {
             key
             for key, since in self._since.items()
-            if key not in held and now - since > YOUNG and key[0] not in self.cluster.away
+            if key not in held and now - since > YOUNG and key[0] in nodes - self.cluster.away.keys()
         }
         if lost := sorted(key for key in gone if key[1] in wanted):
             self.lost.append((now, lost))
@@ -123,7 +137,9 @@ class World:
     def edit(self, names: list[str], **values: str) -> None:
         """Change the settings. What was not wanted so far may be on its way out: it counts when listed."""
         self.returning |= {image(name) for name in set(names) - set(self.names)}
+        before = set(self.selected)
         self.names, self.values = names, {**self.values, **values}
+        self.coming |= set(self.selected) - before
         self._since = {key: since for key, since in self._since.items() if key[1] in self.wanted()}
 
     def happen(self, what: str, value: Any) -> None:
@@ -134,6 +150,8 @@ class World:
                 self.edit(value)
             case "limit" | "surge" | "name":
                 self.edit(self.names, **{setting[what]: value})
+            case "nodes":
+                self.edit(self.names, AFFINITY=affinity(*value))
             case "sleeper":
                 self.edit(self.names, KIP_IMAGE=image(value))
             case "kill":
@@ -181,8 +199,17 @@ def image(name: str) -> str:
     return f"registry.example/{name}:1.0.0"
 
 
-def world(rights: str, room: int = 9) -> World:
-    return World(Simulation(3, RIGHTS[rights], room))
+def affinity(*nodes: str) -> str:
+    """Return the setting that selects these nodes; without any, all."""
+    terms = [
+        {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]} for node in nodes
+    ]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    return json.dumps({"nodeAffinity": required} if nodes else {})
+
+
+def world(rights: str, room: int = 9, nodes: int = 3) -> World:
+    return World(Simulation(nodes, RIGHTS[rights], room))
 
 
 lists = some.lists(some.sampled_from([*GOOD, "bad"]), min_size=1, max_size=5, unique=True).filter(
@@ -192,6 +219,9 @@ changes = some.one_of(
     some.tuples(some.just("edit"), lists),
     some.tuples(some.just("limit"), some.sampled_from(["20Mi", "24Mi", "28Mi"])),
     some.tuples(some.just("surge"), some.sampled_from(["100%", "1", "50%"])),
+    some.tuples(
+        some.just("nodes"), some.sampled_from([(), ("node1",), ("node1", "node2"), ("node2", "node3")])
+    ),
     some.tuples(some.just("kill"), some.integers(0, 4)),
     some.tuples(some.just("registry"), some.booleans()),
     some.tuples(some.just("wait"), some.integers(0, 12)),
@@ -240,6 +270,7 @@ def test_after_all_changes_every_good_image_is_everywhere(rights, script):
             it.happen(what, value)
         it.second()
     it.happen("sleeper", "sleeper")
+    it.happen("nodes", ())
     it.happen("revives", "node1")
     it.calm_down(120)
     good = {image(name) for name in it.names if name != "bad"}
@@ -255,6 +286,30 @@ def test_nodes_with_room_for_one_cache_pod_get_an_edit_too():
         [],
         {node: {image("a"), image("b")} for node in ("node1", "node2", "node3")},
     )
+
+
+@pytest.mark.parametrize("rights", RIGHTS)
+@pytest.mark.parametrize("before", [("node1",), ("node1", "node2", "node3")])
+def test_nodes_that_are_selected_anew_pull_one_after_the_other(rights, before):
+    it = world(rights, nodes=6)
+    it.edit(["a", "b"], MAX_SURGE="1", AFFINITY=affinity(*before))
+    it.calm_down(90)
+    it.cluster.pulls.clear()
+    it.edit(["a", "b"], AFFINITY=affinity())
+    it.calm_down(120)
+    filled = all({image("a"), image("b")} <= images for images in it.cluster.pins().values())
+    together = max(len(nodes) for nodes in it.cluster.pulls.values())
+    assert (it.lost, filled, together, it.daemonsets()) == ([], True, 1, [it.name])
+
+
+def test_where_no_net_can_be_had_nodes_that_are_selected_anew_cost_no_pin():
+    it = world("kip's")
+    it.edit(["a", "b"], MAX_SURGE="1", AFFINITY=affinity("node1"))
+    it.calm_down(90)
+    it.cluster.failures["create daemonsets"] = [Forbidden("quota")]
+    it.edit(["a", "b"], AFFINITY=affinity())
+    it.calm_down(120)
+    assert (it.lost, set(map(len, it.cluster.pins().values()))) == ([], {2})
 
 
 def test_after_that_the_strategy_is_what_was_set():

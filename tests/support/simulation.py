@@ -116,7 +116,8 @@ class Simulation(FakeCluster):
         self.away: dict[str, int] = {}
         """Nodes that died, and when."""
         self.time = 0
-        self.pulling: dict[int, int] = {}
+        self.pulls: dict[int, set[str]] = {}
+        """Nodes that pulled an image of the list, by the second."""
         self.watcher: Callable[[], None] = lambda: None
         self._born = 0
 
@@ -223,7 +224,8 @@ class Simulation(FakeCluster):
             if not pod.owner and not pod.going and selector <= pod.template["metadata"]["labels"].items():
                 pod.owner = uid
         strategy = daemonset["spec"]["updateStrategy"]
-        nodes = [node for node in self.nodes if _selects(template, node)]
+        nodes = self.selected(daemonset)
+        self._leave(uid, nodes)
 
         def is_new(pod: Pod) -> bool:
             return pod.revision == revision or pod.generation == generation
@@ -250,6 +252,15 @@ class Simulation(FakeCluster):
             name = f"{daemonset['metadata']['name']}-{self._born}"
             self.pods.append(Pod(name, uid, node, deepcopy(template), revision, generation, self._born))
         self._report(daemonset, nodes, is_new)
+
+    def _leave(self, uid: str, nodes: list[str]) -> None:
+        for pod in self.pods:
+            if pod.owner == uid and pod.node not in nodes:
+                pod.going = True
+
+    def selected(self, daemonset: dict) -> list[str]:
+        """Return the nodes that a DaemonSet selects."""
+        return [node for node in self.nodes if _selects(daemonset["spec"]["template"], node)]
 
     def _exchange(self, groups: list[list[Pod]], old: list[Pod], rolling: dict) -> None:
         """Without a surge old pods go first, as far as maxUnavailable allows; new ones come a tick later."""
@@ -315,8 +326,8 @@ class Simulation(FakeCluster):
             return present
         if self.registry_away or "bad" in image:
             return False
-        if not present:
-            self.pulling[self.time] = self.pulling.get(self.time, 0) + 1
+        if not present and container["name"] != "copy-sleep":
+            self.pulls.setdefault(self.time, set()).add(node)
         self.on_node[node].add(image)
         return True
 
