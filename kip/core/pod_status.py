@@ -103,17 +103,16 @@ def _silence(status: Manifest, now: datetime | None) -> tuple[str, str]:
     return "", ""
 
 
-def kept_away(pod: Manifest) -> tuple[str, str]:
-    """Return reason and message of what keeps the pod away from its node, whatever its images; else empty."""
+def kept_away(pod: Manifest) -> tuple[str, str] | None:
+    """Return reason and message of what keeps the pod away from its node, whatever its images."""
     trouble = _trouble_of_pod(pod.get("status") or {})
-    return trouble[1:] if trouble and trouble[0] is State.ABSENT else ("", "")
+    return trouble[1:] if trouble and trouble[0] is State.ABSENT else None
 
 
-def left_without_place(pod: Manifest, now: datetime) -> tuple[str, str] | None:
-    """Return why the scheduler finds no place for the pod, for longer than an exchange of pods takes."""
-    status = pod.get("status") or {}
-    since, trouble = _scheduling(status, "False"), _trouble_of_pod(status)
-    return trouble[1:] if since and trouble and now - since > UNPLACED_AFTER else None
+def is_left_without_place(pod: Manifest, now: datetime) -> bool:
+    """Whether the scheduler has found no place for the pod for longer than an exchange of pods takes."""
+    since = _scheduling(pod.get("status") or {}, "False")
+    return since is not None and now - since > UNPLACED_AFTER
 
 
 def _scheduling(status: Manifest, value: str) -> datetime | None:

@@ -10,10 +10,10 @@ from kip.core.cell import FAILED_CREATE, NODE_NOT_READY, Cell, State
 from kip.core.listed import Listed
 from kip.core.pod_status import (
     cells_of,
+    is_left_without_place,
     is_on_lost_node,
     is_unstarted,
     kept_away,
-    left_without_place,
     node_of,
 )
 from kip.core.progress import Progress, read_progress
@@ -98,12 +98,12 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
             _see(lost, pod, wanted, listed, now)
         if not pod["metadata"].get("deletionTimestamp"):
             _see(by_node, pod, wanted, listed, now)
-            if any(kept_away(pod)):
-                away[node_of(pod)] = kept_away(pod)
+            if why := kept_away(pod):
+                away[node_of(pod)] = why
+                if now and is_left_without_place(pod, now):
+                    unplaced[node_of(pod)] = why
             if now and is_unstarted(pod, now):
                 unstarted.append((node_of(pod), pod["metadata"]["uid"]))
-            if now and (why := left_without_place(pod, now)):
-                unplaced[node_of(pod)] = why
     by_node = lost | by_node
     nodes = tuple(sorted(by_node))
     cells = (

@@ -48,31 +48,31 @@ def test_an_end_is_told_by_the_next_keeper_if_one_was_killed_just_then():
     assert reasons(cluster) == ["PullImageSucceed"]
 
 
-def test_jobs_that_are_switched_off_leave_no_pods():
+def with_pods_under_way() -> tuple[JobsCluster, Keeper]:
+    """Return a keeper whose job has three pods that pull, and will for long."""
     cluster = JobsCluster(list(NODES), {(node, IMAGE): HANGS for node in NODES})
     cluster.job("job", image=IMAGE, parallelism=3)
     keeper = Keeper(cluster)
     keeper.rounds(3)
+    return cluster, keeper
+
+
+def test_jobs_that_are_switched_off_leave_no_pods():
+    cluster, keeper = with_pods_under_way()
     keeper.settings.now = replace(keeper.settings.now, pull_job_namespaces=())
     keeper.rounds(3)
     assert cluster.world.pods == {}
 
 
 def test_a_namespace_that_is_taken_off_the_list_leaves_no_pods():
-    cluster = JobsCluster(list(NODES), {(node, IMAGE): HANGS for node in NODES})
-    cluster.job("job", image=IMAGE, parallelism=3)
-    keeper = Keeper(cluster)
-    keeper.rounds(3)
+    cluster, keeper = with_pods_under_way()
     keeper.settings.now = replace(keeper.settings.now, pull_job_namespaces=("another",))
     keeper.rounds(3)
     assert cluster.world.pods == {}
 
 
 def test_openkruise_that_is_installed_later_gets_nodes_on_which_nothing_is_pulled():
-    cluster = JobsCluster(list(NODES), {(node, IMAGE): HANGS for node in NODES})
-    cluster.job("job", image=IMAGE, parallelism=3)
-    keeper = Keeper(cluster)
-    keeper.rounds(3)
+    cluster, keeper = with_pods_under_way()
     cluster.put(CRDS, {"metadata": {"name": "nodeimages.apps.kruise.io"}})
     cluster.world.now += timedelta(seconds=100)
     keeper.rounds(3)
