@@ -340,6 +340,14 @@ def test_a_deleted_job_takes_its_pods_along(jobs):
     eventually(lambda: not jobs.pods("gone"), "no pod of the job", seconds=60)
 
 
+def is_pulling(pod) -> bool:
+    """Whether its image is not there yet; one that is there may wait for the pod's deletion."""
+    statuses = pod["status"].get("containerStatuses", [])
+    there = bool(statuses) and all(found["imageID"] for found in statuses)
+    ended = pod["status"]["phase"] in ("Succeeded", "Failed") or "deletionTimestamp" in pod["metadata"]
+    return not there and not ended
+
+
 def test_two_jobs_share_the_budget(own):
     jobs, keeper = own
     keeper.values["PULL_BUDGET"] = "1"
@@ -350,10 +358,7 @@ def test_two_jobs_share_the_budget(own):
     with keeper:
         deadline = time.monotonic() + 120
         while not all("completionTime" in jobs.status(name) for name in images):
-            pulling = [found for found in jobs.pods() if found["status"]["phase"] in ("Pending", "Running")]
-            most = max(
-                most, len([found for found in pulling if "deletionTimestamp" not in found["metadata"]])
-            )
+            most = max(most, sum(map(is_pulling, jobs.pods())))
             assert time.monotonic() < deadline
     assert most == 1
     assert all(has(node, image) for node in nodes() for image in images.values())

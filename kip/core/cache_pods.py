@@ -3,12 +3,19 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from sys import intern
-from typing import Any
+from typing import Any, NamedTuple
 
 from kip.core.listed import Listed, fingerprint_in
 from kip.core.pod_status import STARTING, fault_of, node_of
 
 Manifest = dict[str, Any]
+
+
+class PodId(NamedTuple):
+    """Which pod exactly."""
+
+    name: str
+    uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +26,8 @@ class CachePod:
     template that it was made from ("" for none of kip's), `pins` the images whose containers run in it.
     `settled`: nothing is being pulled or started, each container runs or has failed. `started`: its kubelet
     knows it. `homeless`: it finds no place on its node; `squeezed`: because cpu or memory is short there.
-    `silent`: its node has ceased to report. `refused`: the kubelet did not take it, or has evicted it.
+    `silent`: its node has ceased to report. `refused`: which pod it is whose kubelet did not take it, or
+    has evicted it; None for all others.
     `pulls`: its kubelet asks the registry at each start, whatever the template says (AlwaysPullImages).
     """
 
@@ -33,7 +41,7 @@ class CachePod:
     homeless: bool
     squeezed: bool
     silent: bool
-    refused: bool
+    refused: PodId | None
     pulls: bool
     pins: frozenset[str]
 
@@ -69,7 +77,7 @@ def _read(pod: Manifest, listed: Listed, shared: dict[frozenset[str], frozenset[
         squeezed=_is_squeezed(scheduling.get("message", "")),
         # When a node stops reporting, the control plane takes Ready away, but nobody changes the containers.
         silent=not ready and bool(containers) and all(item.get("ready") for item in containers),
-        refused=status.get("phase") == "Failed",
+        refused=PodId(metadata["name"], metadata["uid"]) if status.get("phase") == "Failed" else None,
         pulls=any(item.get("imagePullPolicy") == "Always" for item in pod["spec"]["containers"]),
         pins=shared.setdefault(pins, pins),
     )

@@ -19,6 +19,7 @@ from kip.core.stand_ins import (
     fingerprint_of,
     images_of,
     is_everywhere,
+    is_holder,
     is_net,
     lies_as,
     net_for,
@@ -163,7 +164,8 @@ def _blind(
 ) -> Guarded:
     progress = read_progress(found)
     nobody = progress.current and not progress.wanted
-    held = images_of(found).union(*(images_of(net) for net in nets)) & images_of(wanted.cache.expected)
+    listed = images_of(wanted.cache.expected)
+    held = listed if _has_adopted(found) else images_of(found).union(*map(images_of, nets)) & listed
     if nobody or not held or (is_complete(found) and not everywhere):
         return Guarded()
     whole = net_for(wanted.cache.manifest, found, held)
@@ -240,6 +242,15 @@ def _retirement(other: Manifest, reason: str) -> Step:
 
 def _has_own_selector(found: Manifest) -> bool:
     return bool(found["spec"]["selector"] == {"matchLabels": cache_labels(found["metadata"]["name"])})
+
+
+def _has_adopted(found: Manifest) -> bool:
+    """Whether a new holder has found pods, of a cache that a keeper was killed in the middle of replacing.
+
+    What they hold nobody can tell without the right to read them.
+    """
+    progress, status = read_progress(found), found.get("status") or {}
+    return is_holder(found) and progress.updated < status.get("currentNumberScheduled", 0)
 
 
 def _is_net_of(net: Manifest, found: Manifest) -> bool:

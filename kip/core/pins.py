@@ -5,7 +5,7 @@ All of it is per node, as one bad node must not decide for the others. `Pins` ma
 
 from collections.abc import Callable, Collection, Iterable
 
-from kip.core.cache_pods import CachePod
+from kip.core.cache_pods import CachePod, PodId
 
 Images = frozenset[str]
 Pins = dict[str, Images]
@@ -75,8 +75,8 @@ def nodes_of(pods: Iterable[CachePod], cache: str) -> set[str]:
 
 
 def outdated_nodes(pods: Iterable[CachePod], cache: str, template: str) -> set[str]:
-    """Return the nodes that still have a pod of an earlier template."""
-    return {pod.node for pod in pods if pod.owner == cache and pod.template != template}
+    """Return the nodes that still have a pod of an earlier template. A refused one takes up no room."""
+    return {pod.node for pod in pods if pod.owner == cache and pod.template != template and not pod.refused}
 
 
 def squeezed_nodes(pods: Iterable[CachePod], cache: str, template: str) -> set[str]:
@@ -98,6 +98,18 @@ def flooded_nodes(pods: Iterable[CachePod], cache: str, at_least: int) -> set[st
     return {node for node, group in groups.items() if len(group) >= at_least}
 
 
+def surplus_refusals(pods: Iterable[CachePod], cache: str) -> tuple[PodId, ...]:
+    """Return the refused pods of the cache but the newest of each node."""
+    groups = _by_node(pod for pod in pods if pod.owner == cache and pod.refused)
+    surplus = [pod.refused for group in groups.values() for pod in sorted(group, key=_age)[:-1]]
+    return tuple(filter(None, surplus))
+
+
+def newest_refusal(pods: Iterable[CachePod], cache: str) -> str:
+    """Return when the last pod was made that was refused and is still there; "" without one."""
+    return max((pod.born for pod in pods if pod.owner == cache and pod.refused), default="")
+
+
 def homeless_nodes(pods: Iterable[CachePod], cache: str) -> set[str]:
     """Return the nodes on which a pod of the cache finds no place."""
     return {pod.node for pod in pods if pod.owner == cache and pod.homeless}
@@ -116,6 +128,10 @@ def _outlives(group: list[CachePod], held: Images) -> bool:
     oldest, *others = sorted(group, key=lambda pod: pod.born)
     older = all(pod.born > oldest.born for pod in others)
     return older and oldest.ready and held <= oldest.pins
+
+
+def _age(pod: CachePod) -> str:
+    return pod.born
 
 
 def _by_node(pods: Iterable[CachePod]) -> dict[str, list[CachePod]]:

@@ -6,9 +6,12 @@ compared with what is there. So validity and drift come from one question, and n
 A change that gives up pods waits until `kip.core.guard` says that each pin which is still wanted outlives it.
 """
 
+from dataclasses import replace
+
 from kip.core import guard, rolling
 from kip.core.compare import differences
 from kip.core.ownership import NEWER_PATIENCE, newer_keeper, stranger
+from kip.core.pins import surplus_refusals
 from kip.core.reasons import reasons_to_change
 from kip.core.stand_ins import fingerprint_of
 from kip.core.steps import Action, Manifest, Observed, Plan, Step, Target, Waited, Wanted
@@ -18,6 +21,10 @@ __all__ = ["Action", "Observed", "Plan", "Step", "Target", "Wanted", "make_plan"
 FOREGROUND = "foregroundDeletion"
 DELETION_PATIENCE = 45.0
 """Seconds for the pods of a cache that is deleted in the foreground; they have 30 to end."""
+
+
+SWEPT_AT_ONCE = 100
+"""Pods that are deleted in one step; the next one follows at once."""
 
 
 def needs_pods(observed: Observed) -> bool:
@@ -48,8 +55,23 @@ def make_plan(wanted: Wanted, observed: Observed, waited: Waited) -> Plan:
     reasons = reasons_to_change(target.manifest, target.expected, found)
     if reasons:
         return _change(wanted, observed, found, target, reasons, waited)
-    plan = guard.retire(wanted, observed, found, waited)
+    plan = _sweep(observed, found) or guard.retire(wanted, observed, found, waited)
     return plan if plan != Plan() else _watch(found)
+
+
+def _sweep(observed: Observed, found: Manifest) -> Plan | None:
+    """Return the plan to delete what a kubelet refused, once the controller exchanges one for one.
+
+    It then makes no pod on a node where a failed one is left, and removes these with a pause that doubles
+    each time. The newest stays: without any the controller would make one at once, and not after its pause.
+    """
+    if not rolling.exchanges_one_for_one(found) or not observed.rights.allow("delete", "pods"):
+        return None
+    surplus = surplus_refusals(observed.pods or (), found["metadata"]["uid"])[:SWEPT_AT_ONCE]
+    if not surplus:
+        return None
+    step = Step.on(Target(found, found), Action.SWEEP, ("their kubelets refused them",), found)
+    return Plan((replace(step, pods=surplus),))
 
 
 def _after_deletion(wanted: Wanted, observed: Observed, found: Manifest, waited: Waited) -> Plan:
@@ -87,7 +109,9 @@ def _change(
     action = Action.APPLY if in_place else Action.REPLACE
     one_for_one = rolling.exchanges_one_for_one(target.manifest)
     rolls, template = _rolls(target, found), fingerprint_of(target.manifest)
-    if rolls and template == fingerprint_of(found):
+    # Killed in the middle of it, kip leaves pods that the next keeper takes over, and perhaps rolls.
+    risky = action is Action.REPLACE and not rolling.is_complete(found)
+    if (rolls or risky) and template == fingerprint_of(found):
         template = ""  # somebody edited the template, but not its fingerprint: no pod is surely of ours
     guarded = guard.before(
         wanted,
@@ -96,7 +120,7 @@ def _change(
         action,
         waited,
         template=template,
-        rolls=rolls or one_for_one,
+        rolls=rolls or one_for_one or risky,
         everywhere=target is wanted.holder or one_for_one,
     )
     if guarded.remarks and target is wanted.holder and not rolling.many_unready(wanted, found):

@@ -17,7 +17,13 @@ from math import ceil
 
 from kip.core.compare import differences
 from kip.core.node_selection import may_add_nodes
-from kip.core.pins import flooded_nodes, outdated_nodes, squeezed_nodes, stalled_nodes
+from kip.core.pins import (
+    flooded_nodes,
+    newest_refusal,
+    outdated_nodes,
+    squeezed_nodes,
+    stalled_nodes,
+)
 from kip.core.progress import read_progress
 from kip.core.stand_ins import fingerprint_of
 from kip.core.steps import Manifest, Observed, Target, Waited, Wanted
@@ -29,6 +35,12 @@ STALL_PATIENCE = 300.0
 """Seconds without one more node done, after which a rollout counts as stalled whatever the pods say."""
 
 CALM_SECONDS = 60.0
+REFUSED_PATIENCE = 1000.0
+"""Seconds without a new refusal after which refused pods that are left over count no more.
+
+The controller pauses for 900 at most between two of them.
+"""
+
 FLOOD = 3
 """Pods that a kubelet has refused, one after the other, before the controller is slowed down."""
 
@@ -140,12 +152,14 @@ def exchanges_one_for_one(daemonset: Manifest) -> bool:
 def is_flooded(found: Manifest, observed: Observed, waited: Waited) -> bool:
     """Whether a kubelet refuses pod after pod; once noticed, until none was refused for a while.
 
-    A write begins the controller's patience anew, so that there must not be one after each refusal.
+    A write begins the controller's patience anew, so that there must not be one after each refusal. What is
+    left over of a flood, where kip may not remove it, would hold off a new pod for days: so it surges again.
     """
     uid, pods = found["metadata"]["uid"], observed.pods or ()
     if not exchanges_one_for_one(found):
         return bool(flooded_nodes(pods, uid, FLOOD))
-    return bool(flooded_nodes(pods, uid, 1)) or waited(("calm", uid)) < CALM_SECONDS
+    newest = newest_refusal(pods, uid)
+    return waited(("calm", uid, newest)) < (REFUSED_PATIENCE if newest else CALM_SECONDS)
 
 
 def at_pace(target: Target, chosen: Pace) -> Target:

@@ -141,6 +141,8 @@ def net_for(
         "spec": {
             **wanted["spec"],
             "selector": {"matchLabels": labels},
+            # It never rolls; and with a surge the controller would flood a node whose kubelet refuses pods.
+            "updateStrategy": {"type": "OnDelete"},
             "template": with_fingerprint({"metadata": {"labels": labels}, "spec": pod}),
         },
     }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, Self
 
-from kip.core.cache_pods import CachePod
+from kip.core.cache_pods import CachePod, PodId
 from kip.core.render import Owner
 from kip.core.rights import Rights
 
@@ -35,6 +35,8 @@ class Action(StrEnum):
     """Delete a net, or the cache of an earlier name, with its pods: what it held the cache holds now."""
     RELEASE = "release"
     """Deleted in the foreground, it waits for pods on nodes that may be dead: let it go without them."""
+    SWEEP = "sweep"
+    """Delete pods that their kubelets refused, and that keep the controller from trying again."""
     WAIT = "wait"
     """It is being deleted; its end wakes the keeper."""
     REFUSE = "refuse"
@@ -89,6 +91,7 @@ class Step:
 
     `manifest` is what to write and `spec` the spec that the API server makes of it; `uid` and
     `generation` are those of the object that was looked at ("" and 0 for none): the step changes no other.
+    `pods` are those to sweep.
     """
 
     action: Action
@@ -99,6 +102,7 @@ class Step:
     spec: Manifest
     uid: str = ""
     generation: int = 0
+    pods: tuple[PodId, ...] = ()
 
     @classmethod
     def on(

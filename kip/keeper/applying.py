@@ -1,9 +1,9 @@
-"""Carrying out a plan: the only place that writes DaemonSets."""
+"""Carrying out a plan: the only place that writes DaemonSets, and deletes pods of theirs."""
 
 import time
 from collections.abc import Callable
 
-from kip.cluster.api import DAEMONSETS, Cluster
+from kip.cluster.api import DAEMONSETS, PODS, Cluster
 from kip.config.mappings import TEMPLATE_GENERATION
 from kip.core.ownership import WRITTEN_BY, written_annotations
 from kip.core.plan import FOREGROUND
@@ -36,6 +36,8 @@ def carry_out(
                 cluster.delete(DAEMONSETS, step.namespace, step.name, uid=step.uid)
             case Action.RELEASE:
                 _release(step, cluster)
+            case Action.SWEEP:
+                _sweep(step, cluster)
             case Action.WAIT:
                 pass
             case Action.REFUSE:
@@ -97,6 +99,11 @@ def _replace(step: Step, cluster: Cluster, signature: str, sleep: Callable[[floa
             return
         sleep(POLL_SECONDS)
     raise Conflict(f"DaemonSet {step.namespace}/{step.name} is still being deleted")
+
+
+def _sweep(step: Step, cluster: Cluster) -> None:
+    for pod in step.pods:
+        cluster.delete(PODS, step.namespace, pod.name, uid=pod.uid)
 
 
 def _release(step: Step, cluster: Cluster) -> None:

@@ -234,7 +234,7 @@ class Reconciler:
         else:
             for step in plan.steps:
                 self._fights.wrote(step)
-            if plan.steps[0].action not in {Action.SPREAD, Action.RETIRE}:
+            if plan.steps[0].action not in {Action.SPREAD, Action.RETIRE, Action.SWEEP}:
                 # What the server makes of a manifest is asked afresh after each change.
                 self._validator.forget()
 

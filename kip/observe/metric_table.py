@@ -70,7 +70,7 @@ CHANGES = Description(
     "kip_changes_total",
     Kind.COUNTER,
     "Changes of DaemonSets, by what was done.",
-    {"action": "create, apply, replace; spread and retire (a net); release"},
+    {"action": "create, apply, replace; spread and retire (a net); release; sweep (refused pods)"},
 )
 PULL_SECONDS = Description(
     "kip_pull_seconds",

@@ -6,7 +6,9 @@ import pytest
 from guarding import FILLING, ILL, NEW, OLD, PATCH, A, cache, net, plan, uid
 from samples import COMPLETE, OWNER, pod, stored
 
+from kip.core.cache_pods import PodId
 from kip.core.plan import Action, Observed, Target, Wanted, make_plan
+from kip.core.rights import Rights, Rule
 from kip.core.stand_ins import fingerprint_of, holder_of
 
 
@@ -98,7 +100,10 @@ def test_pods_are_not_exchanged_one_for_one_where_no_net_can_be_spread():
     assert (made.steps, made.pending != "") == ((), True)
 
 
-REFUSED = tuple(pod(owner=uid(), node="n1", refused=True) for _ in range(3))
+REFUSED = tuple(
+    pod(owner=uid(), node="n1", born=str(number), refused=PodId(f"pod{number}", f"uid{number}"))
+    for number in range(3)
+)
 ONE_FOR_ONE = {"maxSurge": 0, "maxUnavailable": "100%"}
 
 
@@ -119,6 +124,35 @@ def slowed() -> dict:
 
 def test_it_does_not_surge_until_the_last_refused_pod_is_gone():
     assert plan(slowed(), pods=REFUSED[:1]).steps == ()
+
+
+def test_after_hours_without_a_new_one_it_does_whatever_is_left_over():
+    (step,) = plan(slowed(), pods=REFUSED, waited=1001.0).steps
+    assert step.manifest["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] == "100%"
+
+
+MAY_DELETE_PODS = Rights(
+    (*PATCH.rules, Rule(frozenset({"delete"}), frozenset({""}), frozenset({"pods"}), frozenset()))
+)
+
+
+def test_what_a_flood_left_over_is_removed_but_for_the_newest_of_each_node():
+    elsewhere = pod(owner=uid(), node="n2", refused=PodId("other", "uid"))
+    (step,) = plan(slowed(), pods=(*REFUSED, elsewhere), rights=MAY_DELETE_PODS).steps
+    assert (step.action, step.pods) == (Action.SWEEP, (PodId("pod0", "uid0"), PodId("pod1", "uid1")))
+
+
+def test_it_is_not_while_the_flood_goes_on():
+    (step,) = plan(cache(NEW), pods=REFUSED, rights=MAY_DELETE_PODS).steps
+    assert step.action is Action.APPLY
+
+
+def test_pods_of_nobody_and_pods_that_run_are_left_alone():
+    pods = tuple(
+        pod(owner="stranger", node="n1", refused=PodId(f"pod{number}", "uid")) for number in range(3)
+    )
+    running = pod(A, owner=uid(), node="n1")
+    assert plan(slowed(), pods=(*pods, running), rights=MAY_DELETE_PODS).steps == ()
 
 
 def test_nor_between_two_refusals():

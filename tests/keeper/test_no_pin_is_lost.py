@@ -15,7 +15,7 @@ from samples import settings
 from simulation import Simulation
 
 from kip.core.rights import Rights, Rule
-from kip.core.stand_ins import images_of
+from kip.core.stand_ins import images_of, is_holder
 from kip.core.steps import Plan
 from kip.errors import Forbidden, KipError
 from kip.keeper.reconcile import Reconciler
@@ -102,11 +102,12 @@ class World:
         """Return the pins but those that a cache of an earlier name is letting go of as it was told to.
 
         Nobody writes to it any more, so what is listed again meanwhile is kept by the cache of the new name.
+        One that is a holder was told nothing: it has adopted what it found.
         """
         lists = {
             found["metadata"]["uid"]: images_of(found)
             for (kind, _, name), found in self.cluster.objects.items()
-            if kind == "DaemonSet" and name != self.name
+            if kind == "DaemonSet" and name != self.name and not is_holder(found)
         }
         pinned: dict[str, set[str]] = {node: set() for node in self.cluster.nodes}
         for pod in self.cluster.pods:
@@ -247,6 +248,26 @@ changes = some.one_of(
         ("edit", ["b", "a", "bad", "c", "d"]),
     ],
     room=9,
+)
+@example(
+    script=[("edit", ["a", "b", "bad"]), ("wait", 40), ("kill", 1), ("surge", "1"), ("wait", 60)], room=9
+)
+@example(
+    script=[
+        ("limit", "20Mi"),
+        ("surge", "50%"),
+        ("edit", ["a"]),
+        ("edit", ["a", "b", "c", "d"]),
+        ("dies", "node1"),
+        ("limit", "20Mi"),
+        ("dies", "node1"),
+        ("kill", 1),
+        ("hand", 2),
+        ("dies", "node1"),
+        ("name", "other"),
+        ("revives", "node1"),
+    ],
+    room=1,
 )
 @hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=30)
 def test_no_change_loses_a_pin(rights, script, room):

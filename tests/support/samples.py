@@ -81,7 +81,7 @@ def pod(*pins: str, node="n1", owner="cache", **values) -> CachePod:
         "homeless": False,
         "squeezed": False,
         "silent": False,
-        "refused": False,
+        "refused": None,
         "pulls": False,
     }
     return CachePod(node=node, owner=owner, pins=frozenset(pins), **{**given, **values})

@@ -154,7 +154,7 @@ def test_a_lease_has_to_be_read_made_and_renewed(missing):
     rights = Rights(
         (
             only("daemonsets", "get", "list", "watch", "create", "delete", "patch", group="apps"),
-            only("pods", "get", "list"),
+            only("pods", "get", "list", "delete"),
             only("events", "create", "patch", group="events.k8s.io"),
             only("events", "list", "watch"),
             only("leases", *({"get", "update", "create"} - {missing}), group="coordination.k8s.io"),
