@@ -78,6 +78,11 @@ class World:
         return set(self.selected) - self.coming
 
     @property
+    def ill(self) -> set[str]:
+        """Return the nodes that pin nothing, whatever kip does."""
+        return self.cluster.away.keys() | self.cluster.refusing
+
+    @property
     def selected(self) -> list[str]:
         return re.findall(r"node\d+", self.values.get("AFFINITY", "")) or self.cluster.nodes
 
@@ -92,7 +97,7 @@ class World:
         gone = {
             key
             for key, since in self._since.items()
-            if key not in held and now - since > YOUNG and key[0] in nodes - self.cluster.away.keys()
+            if key not in held and now - since > YOUNG and key[0] in nodes - self.ill
         }
         if lost := sorted(key for key in gone if key[1] in wanted):
             self.lost.append((now, lost))
@@ -172,6 +177,10 @@ class World:
                 self.cluster.die(value)
             case "revives":
                 self.cluster.revive(value)
+            case "full":
+                self.cluster.refusing.add(value)
+            case "freed":
+                self.cluster.refusing.discard(value)
 
     @property
     def name(self) -> str:
@@ -230,6 +239,8 @@ changes = some.one_of(
     some.tuples(some.just("hand"), some.sampled_from(["100%", 1, 2])),
     some.tuples(some.just("dies"), some.just("node1")),
     some.tuples(some.just("revives"), some.just("node1")),
+    some.tuples(some.just("full"), some.just("node2")),
+    some.tuples(some.just("freed"), some.just("node2")),
     some.tuples(some.just("name"), some.sampled_from(["kubernetes-image-puller", "other"])),
 )
 
@@ -293,9 +304,25 @@ def test_after_all_changes_every_good_image_is_everywhere(rights, script):
     it.happen("sleeper", "sleeper")
     it.happen("nodes", ())
     it.happen("revives", "node1")
+    it.happen("freed", "node2")
     it.calm_down(120)
     good = {image(name) for name in it.names if name != "bad"}
     assert all(good <= images for images in it.cluster.pins().values())
+
+
+@pytest.mark.parametrize("rights", RIGHTS)
+def test_a_node_whose_disk_was_full_is_served_again_after_as_long_as_that(rights):
+    it = world(rights)
+    it.run(8)
+    it.happen("full", "node2")
+    for _ in range(10):  # seconds in which the keeper does not look
+        it.cluster.tick()
+    it.run(20)
+    it.edit(["a", "b"])
+    it.run(20)
+    it.happen("freed", "node2")
+    it.run(60)
+    assert it.cluster.pins()["node2"] == {image("a"), image("b")}
 
 
 def test_nodes_with_room_for_one_cache_pod_get_an_edit_too():

@@ -22,6 +22,10 @@ GENERATION = "deprecated.daemonset.template.generation"
 NOTICED_AFTER = 5
 """Seconds after which a node that died is known to be away."""
 
+SYNCS = 4
+"""How often the controller looks in a second in which a kubelet refuses its pods."""
+
+LONGEST_BACKOFF = 900
 STARTED, RUNNING, FAILING = "started", "running", "failing"
 
 
@@ -43,6 +47,8 @@ class Pod:
     unheard: bool = False
     """Its node is known to be away: nobody changes its containers in the API, but it is not Ready."""
     going: bool = False
+    failed: bool = False
+    """Its kubelet has refused or evicted it."""
     containers: dict[str, str] = field(default_factory=dict)
     """Name of a container -> running or failing; one that is not here has not been begun."""
 
@@ -57,12 +63,12 @@ class Pod:
 
     @property
     def ready(self) -> bool:
-        return not self.unheard and all(self.containers.get(item["name"]) == RUNNING for item in self.specs)
+        return not self.unheard and not self.failed and all(self.containers.get(item["name"]) == RUNNING for item in self.specs)
 
     @property
     def pins(self) -> set[str]:
         running = {name for name, state in self.containers.items() if state == RUNNING}
-        return set() if self.going else {item["image"] for item in self.specs if item["name"] in running}
+        return set() if self.going or self.failed else {item["image"] for item in self.specs if item["name"] in running}
 
     def manifest(self) -> dict:
         labels = {**self.template["metadata"]["labels"], "pod-template-generation": self.generation}
@@ -86,6 +92,7 @@ class Pod:
         affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
         metadata: dict[str, Any] = {
             "name": self.name,
+            "uid": self.name,
             "creationTimestamp": f"2026-11-21T08:{self.born // 60:02}:{self.born % 60:02}Z",
             "labels": labels,
             "annotations": self.template["metadata"].get("annotations", {}),
@@ -93,8 +100,8 @@ class Pod:
         }
         if self.going:
             metadata["deletionTimestamp"] = "2026-11-21T08:00:00Z"
-        status: dict[str, Any] = {"conditions": conditions}
-        if self.started:
+        status: dict[str, Any] = {"conditions": conditions, "phase": "Failed" if self.failed else "Running"}
+        if self.started and not self.failed:
             status |= {"startTime": "2026-11-21T08:00:00Z", "containerStatuses": statuses}
         return {
             "metadata": metadata,
@@ -115,6 +122,9 @@ class Simulation(FakeCluster):
         self.registry_away = False
         self.away: dict[str, int] = {}
         """Nodes that died, and when."""
+        self.refusing: set[str] = set()
+        """Nodes whose disk is full: their kubelets evict and refuse all pods."""
+        self._backoff: dict[tuple[str, int, str], tuple[int, int]] = {}
         self.time = 0
         self.pulls: dict[int, set[str]] = {}
         """Nodes that pulled an image of the list, by the second."""
@@ -157,6 +167,8 @@ class Simulation(FakeCluster):
     ) -> None:
         super().delete(resource, namespace, name, uid=uid, orphan=orphan)
         for pod in self.pods:
+            if resource.kind == "Pod" and pod.name == name:
+                pod.going = True
             if pod.owner == uid:
                 if orphan:
                     pod.owner = ""
@@ -185,14 +197,21 @@ class Simulation(FakeCluster):
         self.pods = [pod for pod in self.pods if not pod.going or pod.node in self.away]
         for pod in self.pods:
             pod.unheard = self.time - self.away.get(pod.node, self.time) > NOTICED_AFTER
+        for _ in range(SYNCS if self.refusing else 1):
+            self._sync()
+        for pod in list(self.pods):
+            self._run(pod)
+            self.watcher()
+
+    def _sync(self) -> None:
+        self.pods = [pod for pod in self.pods if not (pod.going and pod.failed)]
         for key in sorted(key for key in self.objects if key[0] == "DaemonSet"):
             self._control(self.objects[key])
             self.watcher()
         for node in self.nodes:
             self._schedule(node)
-        for pod in list(self.pods):
-            self._run(pod)
-            self.watcher()
+        for pod in self.pods:
+            pod.failed |= pod.bound and pod.node in self.refusing and pod.node not in self.away
 
     def die(self, node: str) -> None:
         """Let a node die with all its containers; nobody knows yet."""
@@ -223,6 +242,7 @@ class Simulation(FakeCluster):
         for pod in self.pods:
             if not pod.owner and not pod.going and selector <= pod.template["metadata"]["labels"].items():
                 pod.owner = uid
+        failed = self._remove_failed(daemonset)
         strategy = daemonset["spec"]["updateStrategy"]
         nodes = self.selected(daemonset)
         self._leave(uid, nodes)
@@ -239,7 +259,8 @@ class Simulation(FakeCluster):
                 for pod in sorted(pods, key=lambda pod: (not pod.bound, pod.born))[1:]:
                     pod.going = True
         surging = sum(len({is_new(pod) for pod in pods}) > 1 for pods in mine.values())
-        make = [node for node, pods in mine.items() if not pods]
+        # With a surge only pods that run count: https://github.com/kubernetes/kubernetes/issues/124388
+        make = [node for node, pods in mine.items() if not pods and (surge or node not in failed)]
         if strategy["type"] == "RollingUpdate":
             old = {node: pods[0] for node, pods in mine.items() if pods and not any(map(is_new, pods))}
             if surge:
@@ -252,6 +273,18 @@ class Simulation(FakeCluster):
             name = f"{daemonset['metadata']['name']}-{self._born}"
             self.pods.append(Pod(name, uid, node, deepcopy(template), revision, generation, self._born))
         self._report(daemonset, nodes, is_new)
+
+    def _remove_failed(self, daemonset: dict) -> set[str]:
+        """Remove one failed pod of each node whose pause is over; return the nodes that had any."""
+        uid, generation = daemonset["metadata"]["uid"], daemonset["status"].get("observedGeneration", 0)
+        failed = [pod for pod in self.pods if pod.owner == uid and pod.failed and not pod.going]
+        for pod in failed:
+            key = uid, generation, pod.node
+            pause, since = self._backoff.get(key, (0, self.time))
+            if self.time - since >= pause:
+                self._backoff[key] = min(2 * pause, LONGEST_BACKOFF) or 1, self.time
+                pod.going = True
+        return {pod.node for pod in failed}
 
     def _leave(self, uid: str, nodes: list[str]) -> None:
         for pod in self.pods:
@@ -275,8 +308,8 @@ class Simulation(FakeCluster):
 
     def _pods_of(self, uid: str, node: str) -> list[Pod]:
         """Return the pods of a DaemonSet on a node, the oldest first."""
-        found = [pod for pod in self.pods if pod.owner == uid and pod.node == node and not pod.going]
-        return sorted(found, key=_age)
+        found = [pod for pod in self.pods if pod.owner == uid and pod.node == node]
+        return sorted((pod for pod in found if not pod.going and not pod.failed), key=_age)
 
     def _report(self, daemonset: dict, nodes: list[str], is_new: Callable[[Pod], bool]) -> None:
         uid = daemonset["metadata"]["uid"]
@@ -294,7 +327,8 @@ class Simulation(FakeCluster):
 
     def _schedule(self, node: str) -> None:
         """Bind pods while there is room; one that asks for nothing always fits."""
-        bound = sum(pod.bound and pod.asks for pod in self.pods if pod.node == node and not pod.going)
+        mine = [pod for pod in self.pods if pod.node == node and not pod.going and not pod.failed]
+        bound = sum(pod.bound and pod.asks for pod in mine)
         for pod in sorted((p for p in self.pods if p.node == node and not p.bound), key=_age):
             if bound < self.room or not pod.asks:
                 pod.bound = True
@@ -302,7 +336,7 @@ class Simulation(FakeCluster):
 
     def _run(self, pod: Pod) -> None:
         """Do one thing: start the pod, or one container of it, or try one again that failed."""
-        if not pod.bound or pod.going or pod.node in self.away:
+        if not pod.bound or pod.going or pod.failed or pod.node in self.away:
             return
         if not pod.started:
             pod.started = True
