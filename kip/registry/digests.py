@@ -20,10 +20,9 @@ from kip.errors import Fault, KipError, RegistryRefused
 from kip.registry.answers import read_digest
 from kip.registry.authorization import REMEDY, Authorizer, Question
 from kip.registry.credentials import Credential, find
-from kip.registry.web import Answer, Request, Session, Web, status_text
+from kip.registry.web import Answer, Patience, Request, Session, Web, status_text
 
-CONNECT_SECONDS = 5.0
-READ_SECONDS = 10.0
+PATIENCE = Patience()
 MOST_THREADS = 16
 
 DOCKER_HUB = "registry-1.docker.io"
@@ -51,11 +50,10 @@ class Registries:
         insecure: Iterable[str] = (),
         *,
         clock: Callable[[], float] = time.monotonic,
-        connect_seconds: float = CONNECT_SECONDS,
-        read_seconds: float = READ_SECONDS,
+        patience: Patience = PATIENCE,
     ) -> None:
         self._insecure = frozenset(host.lower() for host in insecure)
-        self._web = Web(self._insecure, clock, connect_seconds, read_seconds)
+        self._web = Web(self._insecure, clock, patience)
         self._authorizer = Authorizer(self._web, clock)
 
     def digest(self, reference: str, credentials: Sequence[Credential]) -> str:

@@ -17,6 +17,7 @@ from kip import __version__
 from kip.errors import KipError, RegistryAway, RegistryRefused
 from kip.registry.addresses import host_of, origin_of, redirected
 from kip.registry.answers import read_wait
+from kip.registry.deadline import Deadline, mount
 from kip.registry.politeness import Politeness
 
 LARGEST_ANSWER = 4 * 1024 * 1024
@@ -42,6 +43,7 @@ class Session(requests.Session):
 
     def __init__(self) -> None:
         super().__init__()
+        mount(self)
         self.headers.update({"User-Agent": f"kip/{__version__}", "Accept-Encoding": "identity"})
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.auth = _as_it_is
@@ -77,22 +79,26 @@ class Answer:
         return self.status == HTTPStatus.OK
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds to wait: for a connection, from one byte of an answer to the next, for all of an answer."""
+
+    connection: float = 5.0
+    byte: float = 10.0
+    answer: float = 30.0
+
+
 class Web:
     """Sends requests, politely. May be used from several threads.
 
     `insecure` are the hosts that a redirect may lead to by plain HTTP, `clock` is monotonic seconds.
+    `patience` is how long to wait.
     """
 
-    def __init__(
-        self,
-        insecure: frozenset[str],
-        clock: Callable[[], float],
-        connect_seconds: float,
-        read_seconds: float,
-    ) -> None:
+    def __init__(self, insecure: frozenset[str], clock: Callable[[], float], patience: Patience) -> None:
         self._insecure = insecure
         self._politeness = Politeness(clock)
-        self._timeout = (connect_seconds, read_seconds)
+        self._patience = patience
 
     def send(self, session: Session, request: Request) -> Answer:
         """Return the answer, redirects followed. Raise RegistryAway, RegistryRefused."""
@@ -122,21 +128,35 @@ class Web:
                     retry_after=pause,
                 )
             try:
-                with session.request(
-                    request.method,
-                    url,
-                    headers=headers,
-                    timeout=self._timeout,
-                    allow_redirects=False,
-                    stream=True,
-                ) as response:
-                    answer = Answer(response.status_code, response.headers, _body(request, response), own)
+                answer = self._answer(session, request, url, headers, own=own)
             except (OSError, ValueError) as error:
                 trouble = _trouble(request.reference, host, error)
                 if isinstance(trouble, RegistryAway):
                     self._politeness.rest(host, SILENT_SECONDS)
                 raise trouble from error
             self._check(request, host, answer)
+            return answer
+
+    def _answer(
+        self, session: Session, request: Request, url: str, headers: Mapping[str, str], *, own: bool
+    ) -> Answer:
+        with Deadline(self._patience.answer) as deadline:
+            try:
+                with session.request(
+                    request.method,
+                    url,
+                    headers=headers,
+                    timeout=(self._patience.connection, self._patience.byte),
+                    allow_redirects=False,
+                    stream=True,
+                ) as response:
+                    answer = Answer(response.status_code, response.headers, _body(request, response), own)
+            except (OSError, ValueError) as error:
+                if deadline.over:
+                    raise requests.Timeout from error
+                raise
+            if deadline.over:
+                raise requests.Timeout  # what was read by then may be half of it
             return answer
 
     def _check(self, request: Request, host: str, answer: Answer) -> None:

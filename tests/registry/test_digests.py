@@ -13,6 +13,7 @@ from kip.config.references import ReferenceProblem
 from kip.errors import Fault, KipError, RegistryAway, RegistryRefused
 from kip.registry.credentials import Credential
 from kip.registry.digests import ACCEPT, Registries
+from kip.registry.web import Patience
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 FOUND = Answer(200, b"", {"Docker-Content-Digest": DIGEST})
@@ -281,9 +282,26 @@ def test_a_token_service_that_wants_a_pause_gets_it():
     ],
 )
 def test_no_answer_is_away(answers, message):
-    error = failed(*answers, read_seconds=0.2)
+    error = failed(*answers, patience=Patience(byte=0.2))
     assert isinstance(error, RegistryAway)
     assert message in str(error)
+
+
+def test_headers_that_come_byte_by_byte_are_not_listened_to_for_ever():
+    error = failed(Answer(trickle="headers"), patience=Patience(answer=0.3))
+    assert (type(error), "did not answer in time" in str(error)) == (RegistryAway, True)
+
+
+def test_nor_is_a_body():
+    error = failed(Answer(200, b""), Answer(trickle="body"), patience=Patience(answer=0.3))
+    assert (type(error), "did not answer in time" in str(error)) == (RegistryAway, True)
+
+
+def test_nor_by_tls(tls, certificate, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with serving(Answer(trickle="headers"), tls=tls) as (_, url), pytest.raises(RegistryAway) as caught:
+        Registries(patience=Patience(answer=0.3)).digest(image_at(url), [])
+    assert "did not answer in time" in str(caught.value)
 
 
 @pytest.mark.parametrize("insecure", [(), ("127.0.0.1:1",)])
@@ -301,7 +319,7 @@ def test_a_host_without_an_address_is_away():
 def test_a_silent_host_does_not_let_every_reference_time_out():
     with serving(*[Answer(hang=True)] * 40) as (server, url):
         images = [f"{host_of(url)}/app:{number}" for number in range(40)]
-        found = registries(url, read_seconds=0.2).ask_all(images, [])
+        found = registries(url, patience=Patience(byte=0.2)).ask_all(images, [])
         assert len(server.requests) <= 4
     assert {type(error) for error in found.values()} == {RegistryAway}
 

@@ -63,12 +63,20 @@ class Pod:
 
     @property
     def ready(self) -> bool:
-        return not self.unheard and not self.failed and all(self.containers.get(item["name"]) == RUNNING for item in self.specs)
+        return (
+            not self.unheard
+            and not self.failed
+            and all(self.containers.get(item["name"]) == RUNNING for item in self.specs)
+        )
 
     @property
     def pins(self) -> set[str]:
         running = {name for name, state in self.containers.items() if state == RUNNING}
-        return set() if self.going or self.failed else {item["image"] for item in self.specs if item["name"] in running}
+        return (
+            set()
+            if self.going or self.failed
+            else {item["image"] for item in self.specs if item["name"] in running}
+        )
 
     def manifest(self) -> dict:
         labels = {**self.template["metadata"]["labels"], "pod-template-generation": self.generation}

@@ -33,6 +33,8 @@ class Answer:
     chunks: tuple[bytes, ...] = ()
     drop: bool = False
     hang: bool = False
+    trickle: str = ""
+    """`headers` or `body`: it comes byte by byte, and never ends."""
 
 
 class Server:
@@ -111,6 +113,9 @@ def _handler(server: Server) -> Callable[..., BaseHTTPRequestHandler]:
             if answer.hang or answer.drop:
                 self.close_connection = True
                 return
+            if answer.trickle:
+                _trickle(self, answer, server.released)
+                return
             _write(self, answer)
 
         do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - http.server's names
@@ -119,6 +124,15 @@ def _handler(server: Server) -> Callable[..., BaseHTTPRequestHandler]:
             pass
 
     return Handler
+
+
+def _trickle(handler: BaseHTTPRequestHandler, answer: Answer, released: threading.Event) -> None:
+    handler.close_connection = True
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    if answer.trickle == "body":
+        handler.wfile.write(b"Content-Length: 1000000\r\n\r\n")
+    while not released.wait(0.02):
+        handler.wfile.write(b"x")
 
 
 def _write(handler: BaseHTTPRequestHandler, answer: Answer) -> None:
