@@ -60,6 +60,8 @@ class Events:
         default_factory=lambda: queue.Queue(QUEUED)
     )
     _lost: set[str] = field(default_factory=set)
+    _quiet_until: float = 0.0
+    """The API server wants patience (Retry-After): until then nothing is asked of it."""
 
     def start(self) -> None:
         """Send from now on, in a thread of its own."""
@@ -123,16 +125,23 @@ class Events:
             self._send(*self._waiting.get())
 
     def _send(self, name: str, send: Callable[[], object]) -> None:
+        if self.clock() < self._quiet_until:
+            self._lose(name)
+            return
         try:
             send()
         except ApiError as error:
             if not self._failing:
                 log.warning("event_not_written", error=str(error))
             self._failing = True
-            if len(self._lost) < LOST_KEPT:
-                self._lost.add(name)
+            self._quiet_until = self.clock() + (error.retry_after or 0.0)
+            self._lose(name)
         else:
             self._failing = False
+
+    def _lose(self, name: str) -> None:
+        if len(self._lost) < LOST_KEPT:
+            self._lost.add(name)
 
     def _queue(self, name: str, send: Callable[[], object], *, warning: bool) -> bool:
         if not self._takes_token(0.0 if warning else RESERVE):

@@ -19,7 +19,8 @@ class LeaseObject:
     One that is there already keeps the owners it has: to change them can need the right to delete it
     (OwnerReferencesPermissionEnforcement).
 
-    Raises ApiError as it comes, but a conflict only says that somebody else was faster.
+    Raises ApiError as it comes, but a conflict only says that somebody else was faster; it is raised where
+    nobody was.
     """
 
     cluster: Cluster
@@ -55,6 +56,8 @@ class LeaseObject:
         if self._write(step):
             return True
         self._read()  # to know who was faster
+        if self.holder == self.me:
+            raise Conflict(f"lease {self.namespace}/{self.name}: it is ours, and cannot be renewed")
         return False
 
     def give_back(self) -> bool:

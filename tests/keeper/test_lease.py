@@ -6,7 +6,7 @@ import pytest
 from fakes import deployment
 from leasescene import CACHE, KEY
 
-from kip.errors import NotFound, ServerError, TooManyRequests, Unreachable
+from kip.errors import Conflict, NotFound, ServerError, TooManyRequests, Unreachable
 from kip.keeper.lease import Leadership, identity
 
 
@@ -205,6 +205,13 @@ def test_a_label_put_on_the_lease_does_not_take_it_away(scene):
     scene.cluster.objects[KEY]["metadata"] |= {"resourceVersion": "other", "labels": {"a": "b"}}
     assert scene.pass_time(15, first) == [True]
     assert scene.cluster.objects[KEY]["metadata"]["labels"] == {"a": "b"}
+
+
+def test_conflicts_over_a_lease_that_stays_ours_do_not_take_it_away_at_once(scene):
+    keeper = scene.keeper()
+    keeper.hold()
+    scene.cluster.failures["update leases"] = [Conflict("409")] * 99
+    assert [scene.pass_time(15, keeper), scene.pass_time(20, keeper)] == [[True], [False]]
 
 
 def test_a_lease_that_was_deleted_is_made_again(scene):

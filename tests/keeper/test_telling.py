@@ -17,7 +17,7 @@ from kip.core.progress import Progress, read_progress
 from kip.core.rights import Rights
 from kip.core.status import Matrix
 from kip.core.steps import Action, Plan, Step, Target
-from kip.errors import Forbidden, OwnershipError, Problem, ServerError, SettingsError
+from kip.errors import Forbidden, OwnershipError, Problem, ServerError, SettingsError, TooManyRequests
 from kip.keeper import telling as telling_module
 from kip.keeper.events import BURST, REFILL_SECONDS, RESERVE, Events
 from kip.keeper.live_settings import LiveSettings
@@ -316,6 +316,17 @@ def test_an_event_that_the_api_server_did_not_take_is_sent_again():
         before = scene.events
         scene.survey(FAILED, after=5)
     assert (before, [event["reason"] for event in scene.events]) == ([], ["ImageFailed"])
+
+
+def test_while_the_api_server_asks_for_patience_no_event_is_sent():
+    scene = settled()
+    scene.cluster.failures["create events"] = [TooManyRequests("busy", retry_after=30.0)]
+    scene.survey(FAILED)
+    scene.telling.failed(BAD)
+    with capture_logs():
+        assert scene.events == []
+    scene.survey(FAILED, after=31)
+    assert [event["reason"] for event in scene.events] == ["ImageFailed"]
 
 
 def test_nothing_is_sent_by_the_loop_itself():
