@@ -17,8 +17,8 @@ import pytest
 import yaml
 from faultproxy import Cut, Drop, FaultProxy, Hang, Request, Stream, error_event, page, status
 from realcluster import (
+    BLIND_RULES,
     KIP_RULES,
-    UPSTREAM_RULES,
     Keeper,
     apply,
     eventually,
@@ -30,16 +30,10 @@ from realcluster import (
     namespace_for,
 )
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("API faults")]
+pytestmark = pytest.mark.timeout(120)
 needs_root = pytest.mark.skipif(
     os.environ.get("KIP_E2E_CLUSTER") == "kind", reason="this takes root and hack/cluster"
 )
-
-WITHOUT_PATCH = [
-    *UPSTREAM_RULES,
-    {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"]},
-]
-"""Upstream's Role, and what it takes to edit the list without a restart."""
 
 NAME = "kubernetes-image-puller"
 CONFIGMAP = "k8s-image-puller"
@@ -131,7 +125,7 @@ def proxy(tmp_path_factory) -> Iterator[FaultProxy]:
         yield it
 
 
-@pytest.fixture(scope="module", params=[KIP_RULES, WITHOUT_PATCH], ids=["with kip's Role", "without patch"])
+@pytest.fixture(scope="module", params=[KIP_RULES, BLIND_RULES], ids=["kip's Role", "upstream's"])
 def keeping(request, proxy, images, tmp_path_factory) -> Iterator[Kept]:
     """A complete cache and its keeper, which reads its token from a file, for all tests here."""
     folder = tmp_path_factory.mktemp("keeper")

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from localcluster.layout import Layout
 from realcluster import (
+    BLIND_RULES,
     CONFIGMAP,
     KIP,
     KIP_RULES,
@@ -67,8 +68,9 @@ def frail():
 
 
 @pytest.fixture(scope="module")
-def kept(frail, tmp_path_factory):
-    """One cache, and one keeper, for all tests."""
+def kept(request, frail, tmp_path_factory):
+    """One cache, and one keeper, for all tests with the same rights."""
+    rules = getattr(request, "param", KIP_RULES)
     namespace = new_namespace(f"node-faults-{uuid4().hex[:4]}")
     (LOGS / namespace).mkdir(parents=True)
     values = {
@@ -77,7 +79,7 @@ def kept(frail, tmp_path_factory):
         "TOLERATIONS": f"[{{key: kip.dev/test, value: {RESERVED_FOR}}}]",
         "HTTP_ADDRESS": f"127.0.0.1:{PORT}",
     }
-    kubeconfig = kubeconfig_for(namespace, KIP_RULES, tmp_path_factory.mktemp("keeper"))
+    kubeconfig = kubeconfig_for(namespace, rules, tmp_path_factory.mktemp("keeper"))
     found = Cache(namespace, Keeper(namespace, kubeconfig, LOGS / namespace / "keeper.log", values))
     found.edit("scratch")
     with found.keeper:
@@ -290,6 +292,17 @@ def test_a_node_that_died_hinders_no_other(cache, frail):
         cache.tells(frail, "volume", "NodeNotReady")
     cache.reaches([frail], "volume")
     sees_the_cure(replace(shown, name="volume"), "NodeNotReady", reason="NodeServed", on=[*nodes(), frail])
+
+
+@pytest.mark.parametrize("kept", [BLIND_RULES], indirect=True, ids=["upstream's Role"])
+def test_nor_does_it_where_the_keeper_may_neither_patch_nor_look_at_pods(cache, frail):
+    with dead():
+        cache.edit("stop-signal")
+        cache.reaches(nodes(), "stop-signal")
+        cache.tells(frail, "stop-signal", "NodeNotReady")
+        cache.edit("volume")
+        cache.reaches(nodes(), "volume", seconds=120)
+    cache.reaches([frail], "volume", seconds=120)
 
 
 def test_a_deletion_that_waits_for_a_node_that_died_is_not_waited_for(cache, frail):

@@ -52,7 +52,7 @@ run() {
   # 5: there is no such test, which is fine for one of the two.
   if [ "$failed" -ne 0 ] && [ "$failed" -ne 5 ]; then code=$failed; fi
 }
-run --numprocesses "${KIP_E2E_PROCESSES:-3}" --dist loadgroup -m "not alone" "$@"
+run --numprocesses "${KIP_E2E_PROCESSES:-3}" -m "not alone" "$@"
 run -m alone "$@"
 if [ "$code" -ne 0 ] && [ -d e2e/logs ]; then
   echo "hack/run-e2e.sh: logs of the failed tests are in e2e/logs" >&2

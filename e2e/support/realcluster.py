@@ -34,6 +34,12 @@ UPSTREAM_RULES = [
 ]
 """The Role of upstream's chart and templates."""
 
+BLIND_RULES = [
+    *UPSTREAM_RULES,
+    {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"]},
+]
+"""Upstream's, and what it takes to edit the list without a restart; neither patch nor a look at pods."""
+
 KIP_RULES = next(
     document["rules"]
     for document in yaml.safe_load_all(MANIFESTS.read_text("utf-8"))
