@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from kip.cli.tables import new_table, short_digest
 from kip.core.naming import some_of
+from kip.core.remedies import remedy_of_pull
 from kip.core.status import API_VERSION
 from kip.pulljob.runner import End
 from kip.pulljob.spec import PullJob
@@ -52,6 +53,8 @@ def said(job: PullJob, end: End) -> Iterator[str]:
             groups.setdefault(key, []).append(cell.node)
     for (image, reason, message), nodes in groups.items():
         yield f"{image} on {some_of(nodes)}: {reason}: {message}".rstrip(": ")
+        if remedy := remedy_of_pull(reason, message):
+            yield f"  {remedy}"
     for skipped in status.skipped:
         yield f"left out {skipped.node}: {skipped.reason}"
     how = "Complete" if is_complete(end) else "Stopped" if end.stopped else "Not complete"

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 class Remedy:
     """What to do where the reason matches as a whole, and the message in part.
 
-    `lasting`: no retry cures it, as far as the words say.
+    `lasting`: no retry cures it, as far as the words say. `of_pull`: what to do about a pull job, where that
+    is something else than `text`, which may name settings of the cache.
     """
 
     reason: str
     message: str
     text: str
     lasting: bool = False
+    of_pull: str | None = None
 
     def fits(self, reason: str, message: str) -> bool:
         """Whether this is the remedy for such a fault."""
@@ -38,8 +40,13 @@ MISSING = (
 )
 TOO_LITTLE = r"OOM-killed|memory limit too low|unable to set memory limit|cannot allocate memory"
 
+SLEEPER = "It is the sleeper that the node cannot get: set KIP_IMAGE to an image that it can pull."
+SLEEPER_OF_PULL = (
+    "It is the sleeper that the node cannot get: give --kip-image, or KIP_IMAGE, that it can pull."
+)
 REACH = "It is tried again. If it lasts, see whether the node reaches the registry: network, proxy, limits."
 RAISE = "Raise CACHING_MEMORY_LIMIT; 30Mi is enough for every container runtime."
+LIMITED = "Its memory limit is too low: see what a webhook or a LimitRange sets."
 ADDED = "The node cannot run the sleeper in this image: see what a webhook or a security profile adds to it."
 ROOM = "Make room on the node, lower CACHING_*_REQUEST, or set CACHING_PRIORITY_CLASS."
 PODS_ROOM = "Make room on the node: its kubelet's maxPods is reached. Or set CACHING_PRIORITY_CLASS."
@@ -47,18 +54,49 @@ SETS_UP = "The node cannot set up the pod: see its network plug-in, runtime and 
 SILENT = "The node does not answer, see `kubectl describe node`. The image comes with it, or the node goes."
 
 REMEDIES = (
+    Remedy(PULLS, "^init container", SLEEPER, of_pull=SLEEPER_OF_PULL),
     Remedy(PULLS, "no space left", "Make room on the node's disk."),
     Remedy(PULLS, TRUST, "Have the node's runtime trust the registry; containerd by certs.d/*/hosts.toml."),
     Remedy(PULLS, PASSING, REACH),
-    Remedy(PULLS, PLATFORM, "Push it for this node's machine too, or use NODE_SELECTOR.", lasting=True),
-    Remedy(PULLS, REFUSED, "Name a Secret that may pull it in IMAGE_PULL_SECRETS.", lasting=True),
-    Remedy(PULLS, MISSING, "Correct the reference in IMAGES, or push the image.", lasting=True),
+    Remedy(
+        PULLS,
+        PLATFORM,
+        "Push it for this node's machine too, or use NODE_SELECTOR.",
+        lasting=True,
+        of_pull="Push it for this node's machine too, or choose nodes by --selector.",
+    ),
+    Remedy(
+        PULLS,
+        REFUSED,
+        "Name a Secret that may pull it in IMAGE_PULL_SECRETS.",
+        lasting=True,
+        of_pull="Name a Secret that may pull it: --secret, or pullSecrets of the job.",
+    ),
+    Remedy(
+        PULLS,
+        MISSING,
+        "Correct the reference in IMAGES, or push the image.",
+        lasting=True,
+        of_pull="Correct the reference, or push the image.",
+    ),
     Remedy(PULLS, "", REACH),
-    Remedy("InvalidImageName", "", "Correct the reference in IMAGES.", lasting=True),
-    Remedy("ErrImageNeverPull", "", "Load it on the node, or set another IMAGE_PULL_POLICY.", lasting=True),
-    Remedy(r"\w+", TOO_LITTLE, RAISE, lasting=True),
-    Remedy("OOMKilled", "back-off", RAISE, lasting=True),
-    Remedy("OOMKilled", "", RAISE),
+    Remedy(
+        "InvalidImageName",
+        "",
+        "Correct the reference in IMAGES.",
+        lasting=True,
+        of_pull="Correct the reference.",
+    ),
+    Remedy(
+        "ErrImageNeverPull",
+        "",
+        "Load it on the node, or set another IMAGE_PULL_POLICY.",
+        lasting=True,
+        of_pull="Load it on the node.",
+    ),
+    Remedy(r"\w+", TOO_LITTLE, RAISE, lasting=True, of_pull=LIMITED),
+    Remedy("OOMKilled", "back-off", RAISE, lasting=True, of_pull=LIMITED),
+    Remedy("OOMKilled", "", RAISE, of_pull=LIMITED),
     Remedy(STARTS, "", ADDED, lasting=True),
     Remedy(r"\w+", r"back-off \S+ restarting", ADDED, lasting=True),
     Remedy("FailedCreatePodSandBox|FailedMount", "", SETS_UP),
@@ -86,6 +124,14 @@ def remedy_for(reason: str, message: str) -> Remedy | None:
 
 
 def remedy_text(reason: str, message: str) -> str:
-    """Return what to do about a fault, "" where nothing is known."""
+    """Return what to do about a fault of the cache, "" where nothing is known."""
     remedy = remedy_for(reason, message)
     return remedy.text if remedy else ""
+
+
+def remedy_of_pull(reason: str, message: str) -> str:
+    """Return what to do about a fault of a pull, "" where nothing is known."""
+    remedy = remedy_for(reason, message)
+    if remedy is None:
+        return ""
+    return remedy.text if remedy.of_pull is None else remedy.of_pull

@@ -1,4 +1,4 @@
-"""HTTP to registries and their token services, on `requests`: the only module that knows it.
+"""HTTP to registries and their token services, on `requests`, which only it and `kip.registry.deadline` know.
 
 `requests` takes proxies and further authorities from the usual variables (HTTPS_PROXY, NO_PROXY,
 REQUESTS_CA_BUNDLE). Its cookies, its .netrc and its own way with redirects are off: a credential goes only

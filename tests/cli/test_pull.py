@@ -91,7 +91,9 @@ def test_what_is_missing_is_told_with_the_kubelets_reason(kip, cluster):
     cluster({("node2", IMAGE): BAD})
     code, out, err = kip("pull", IMAGE, "--retries", "0", **VALUES)
     assert code == 3
-    assert f"{IMAGE} on node2: ErrImagePull: {IMAGE}: not found" in out
+    assert (
+        f"{IMAGE} on node2: ErrImagePull: {IMAGE}: not found\n  Correct the reference, or push the image.\n"
+    ) in out
     assert f"node2: {IMAGE} failed: ErrImagePull: {IMAGE}: not found" in err
     assert out.splitlines()[-1].startswith("Not complete after ")
 

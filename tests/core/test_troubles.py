@@ -1,10 +1,14 @@
 """What keeps images from their nodes, and what to do about it."""
 
+import re
+from dataclasses import fields
+
 import pytest
 
+from kip.config.settings import Settings
 from kip.core.cell import Cell, State
 from kip.core.progress import Progress
-from kip.core.remedies import remedy_for
+from kip.core.remedies import REMEDIES, remedy_for, remedy_of_pull
 from kip.core.status import Matrix, with_podless
 from kip.core.troubles import troubles
 
@@ -112,6 +116,28 @@ def test_a_known_reason_has_a_remedy(reason, message, remedy):
     found = remedy_for(reason, message)
     assert found
     assert remedy in found.text
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "remedy"),
+    [
+        ("ErrImagePull", "init container copy-sleep: not found", "--kip-image"),
+        ("ErrImagePull", "pull access denied", "--secret"),
+        ("ErrImagePull", "i/o timeout", "network"),
+        ("Mystery", "something", ""),
+    ],
+)
+def test_a_pull_has_remedies_of_its_own(reason, message, remedy):
+    found = remedy_of_pull(reason, message)
+    assert (remedy in found, bool(found)) == (True, bool(remedy))
+
+
+def test_no_remedy_of_a_pull_names_a_setting_of_the_cache():
+    names = {field.name.upper() for field in fields(Settings)} - {"KIP_IMAGE"}
+    of_others = {"FailedCreate", "Unschedulable"}  # no controller makes pods of a pull, none is scheduled
+    rows = [row for row in REMEDIES if row.reason not in of_others]
+    texts = [row.text if row.of_pull is None else row.of_pull for row in rows]
+    assert [text for text in texts if names & set(re.findall(r"[A-Z_]{4,}", text))] == []
 
 
 def test_an_unknown_reason_has_none():
