@@ -84,6 +84,12 @@ TABLE = (
         "error consequence remedy",
         "No second DaemonSet may be made to hold the pins during a change.",
     ),
+    LogEvent(
+        "refused_pods_left",
+        "warning",
+        "error consequence remedy",
+        "Pods that a kubelet refused may not be deleted.",
+    ),
     LogEvent("refresh_begins", "info", "moved untold", "The nodes look again at moving tags, and why."),
     LogEvent("refresh_not_needed", "info", "images", "No tag has moved."),
     LogEvent("refresh_postponed", "warning", "away retry_in_s remedy", "No registry answered."),

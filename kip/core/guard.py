@@ -34,7 +34,7 @@ They are away, or have no place for one more pod. A net holds in 3.5 s (measured
 """
 
 UNSEEN_PATIENCE = 300.0
-"""The same while the controller has not made all pods of the net (it may be away, or refused), and while the
+"""The same while the controller has not made all pods of the net (it may be refused), and while the
 kubelets have to ask a registry for images that they have (AlwaysPullImages)."""
 
 NETS_BY_NODE = 2
@@ -52,6 +52,7 @@ SILENCE = 60.0
 ROOM_PATIENCE = 5.0
 """Seconds that the scheduler may need for a cache pod before its node counts as full."""
 
+UNSEEN = "the DaemonSet controller has not yet seen the net"
 UNWELCOME = "no pods are made that request nothing; perhaps because of a LimitRange"
 Pods = tuple[CachePod, ...]
 
@@ -153,6 +154,8 @@ def _by_pods(
     if seconds >= NET_PATIENCE and _is_unwelcome(fitting[0]):
         net = net_for(wanted.cache.manifest, found, _all(need), need, free=False)
         return _spread(net, UNWELCOME)
+    if not _are_seen_to(fitting):
+        return Guarded(Plan(pending=UNSEEN))
     there = all(map(_has_its_pods, fitting)) and not any(pod.pulls for pod in pods if pod.owner in uids)
     if seconds < (NET_PATIENCE if there else UNSEEN_PATIENCE):
         return Guarded(Plan(pending=f"the net does not yet hold {_in_words(uncovered)}"))
@@ -175,9 +178,12 @@ def _blind(
         return _spread(whole, "not every cache pod is ready")
     if any(is_complete(net) for net in fitting):
         return Guarded()
-    counts = tuple((net["metadata"]["uid"], read_progress(net)) for net in fitting)
-    if waited(("net", counts)) < BLIND_PATIENCE:
-        return Guarded(Plan(pending="the net is being spread"))
+    counts, seen = (
+        tuple((net["metadata"]["uid"], read_progress(net)) for net in fitting),
+        _are_seen_to(fitting),
+    )
+    if not seen or waited(("net", counts)) < BLIND_PATIENCE:
+        return Guarded(Plan(pending="the net is being spread" if seen else UNSEEN))
     if all(map(_is_unwelcome, fitting)):
         return _spread(net_for(wanted.cache.manifest, found, held, free=False), UNWELCOME)
     return Guarded(remarks=("the net is not complete",))
@@ -255,6 +261,14 @@ def _has_adopted(found: Manifest) -> bool:
 
 def _is_net_of(net: Manifest, found: Manifest) -> bool:
     return bool(net["metadata"]["labels"][NET_OF] == found["metadata"]["name"])
+
+
+def _are_seen_to(nets: list[Manifest]) -> bool:
+    """Whether the DaemonSet controller has seen one of the nets.
+
+    While it is away a change would have no effect either, and when it is back it would not wait for the net.
+    """
+    return any(read_progress(net).current for net in nets)
 
 
 def _has_its_pods(net: Manifest) -> bool:

@@ -119,7 +119,8 @@ def stalled_nodes(pods: Iterable[CachePod], cache: str, template: str) -> int:
     """Return on how many nodes the newest pod is not Ready, but pulls nothing either: it waits for a cure."""
     groups = _by_node(pod for pod in pods if pod.owner == cache and pod.template == template)
     return sum(
-        all(not pod.ready and (pod.settled or pod.homeless) for pod in group) for group in groups.values()
+        all(not pod.ready and (pod.settled or pod.homeless or pod.refused) for pod in group)
+        for group in groups.values()
     )
 
 

@@ -65,7 +65,8 @@ def _sweep(observed: Observed, found: Manifest) -> Plan | None:
     It then makes no pod on a node where a failed one is left, and removes these with a pause that doubles
     each time. The newest stays: without any the controller would make one at once, and not after its pause.
     """
-    if not rolling.exchanges_one_for_one(found) or not observed.rights.allow("delete", "pods"):
+    allowed = observed.rights.allow("delete", "pods") and not observed.sweep_refused
+    if not allowed or not rolling.exchanges_one_for_one(found):
         return None
     surplus = surplus_refusals(observed.pods or (), found["metadata"]["uid"])[:SWEPT_AT_ONCE]
     if not surplus:

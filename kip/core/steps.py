@@ -72,8 +72,9 @@ class Observed:
     """The cluster as it was read at the beginning of a reconcile.
 
     `others` are our nets and the caches of earlier names, `pods` the pods of all of them: None when they may
-    not be read or were not asked for. `net_refused`: the API server does not let us have a net. `started` is
-    when this keeper started (RFC 3339), "" for a look that is not a keeper's.
+    not be read or were not asked for. `net_refused`: the API server does not let us have a net,
+    `sweep_refused`: nor delete pods. `started` is when this keeper started (RFC 3339), "" for a look that is
+    not a keeper's.
     """
 
     daemonset: Manifest | None
@@ -82,6 +83,7 @@ class Observed:
     others: tuple[Manifest, ...] = ()
     pods: tuple[CachePod, ...] | None = None
     net_refused: bool = False
+    sweep_refused: bool = False
     started: str = ""
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from kip.cluster.api import DAEMONSETS, PODS, Cluster
 from kip.config.mappings import TEMPLATE_GENERATION
@@ -103,7 +104,8 @@ def _replace(step: Step, cluster: Cluster, signature: str, sleep: Callable[[floa
 
 def _sweep(step: Step, cluster: Cluster) -> None:
     for pod in step.pods:
-        cluster.delete(PODS, step.namespace, pod.name, uid=pod.uid)
+        with suppress(Conflict):  # another pod of that name by now
+            cluster.delete(PODS, step.namespace, pod.name, uid=pod.uid)
 
 
 def _release(step: Step, cluster: Cluster) -> None:

@@ -17,7 +17,7 @@ from kip.core.rights import Rights
 from kip.core.rolling import limits_pulls
 from kip.core.stand_ins import holder_of, images_of, selector_of_lost_cache
 from kip.core.steps import Action, Observed, Plan, Wanted
-from kip.errors import Conflict, Forbidden, Invalid, SettingsError
+from kip.errors import ApiError, Conflict, Forbidden, Invalid, SettingsError
 from kip.keeper.applying import carry_out
 from kip.keeper.fights import Fights
 from kip.keeper.lease import Leadership
@@ -92,6 +92,7 @@ class Reconciler:
     _place: Place | None = None
     _accepted: Settings | None = None
     _net_refused: bool = False
+    _sweep_refused: bool = False
     _left_out: tuple[str, ...] = ()
     _validator: Validator = field(init=False)
     _waits: Waits = field(init=False)
@@ -150,7 +151,12 @@ class Reconciler:
         blind = not rights.allow("list", "daemonsets", group="apps")
         # The lease says more about who is to act than the times at which keepers started.
         started = "" if exclusive else self._started
-        observed = replace(observed, net_refused=self._net_refused or blind, started=started)
+        observed = replace(
+            observed,
+            net_refused=self._net_refused or blind,
+            sweep_refused=self._sweep_refused,
+            started=started,
+        )
         wanted = self._wanted(settings, observed)
         places = {settings.namespace, *(other["metadata"]["namespace"] for other in observed.others)}
         if needs_pods(observed) and all(self.rights(place).allow("list", "pods") for place in places):
@@ -169,7 +175,7 @@ class Reconciler:
         self._rights.clear()
         self._platform.clear()
         self._validator.forget()
-        self._net_refused = False
+        self._net_refused = self._sweep_refused = False
 
     def _wanted(self, settings: Settings, observed: Observed) -> Wanted:
         found = observed.daemonset
@@ -220,6 +226,9 @@ class Reconciler:
             carry_out(plan, self.cluster, f"{self._started} {self.name}" if self.name else "")
         except (Forbidden, Invalid, Conflict) as error:
             step = plan.steps[0]
+            if step.action is Action.SWEEP and not isinstance(error, Conflict):
+                self._note_sweep_refused(error)
+                return
             stuck = self._waits(("conflict", step.name)) >= CONFLICT_PATIENCE
             if step.action is not Action.SPREAD or (isinstance(error, Conflict) and not stuck):
                 raise
@@ -237,6 +246,15 @@ class Reconciler:
             if plan.steps[0].action not in {Action.SPREAD, Action.RETIRE, Action.SWEEP}:
                 # What the server makes of a manifest is asked afresh after each change.
                 self._validator.forget()
+
+    def _note_sweep_refused(self, error: ApiError) -> None:
+        self._sweep_refused = True
+        log.warning(
+            "refused_pods_left",
+            error=str(error),
+            consequence="a node that refused many pods, as its disk was full, waits a quarter of an hour",
+            remedy="let the keeper delete pods of the cache that have failed",
+        )
 
     def _remember(self, settings: Settings) -> None:
         """Note where the cache is, so that it is found when its name or namespace changes."""

@@ -42,10 +42,10 @@ class Deadline:
         self._timer.cancel()
         _current.reset(self._token)
 
-    def watch(self, connection: socket.socket | None) -> None:
-        """Note over what the answer comes."""
+    def watch(self, connection: Any) -> None:
+        """Note over what the answer comes: a socket, or what wraps one (TLS within TLS)."""
         with self._lock:
-            self._socket = connection
+            self._socket = getattr(connection, "socket", connection)
         if self.over:
             self._hang_up()
 
@@ -59,6 +59,18 @@ class Deadline:
 
 
 class _Watched(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        connection = super()._new_conn()
+        # From here on, as a proxy answers before anything is asked for.
+        if deadline := _current.get():
+            deadline.watch(connection)
+        return connection
+
+    def _tunnel(self) -> None:
+        super()._tunnel()
+        if (deadline := _current.get()) and deadline.over:
+            raise TimeoutError  # what the proxy had said by then looks like its consent
+
     def getresponse(self) -> Any:
         if deadline := _current.get():
             deadline.watch(self.sock)

@@ -142,6 +142,10 @@ def test_what_a_flood_left_over_is_removed_but_for_the_newest_of_each_node():
     assert (step.action, step.pods) == (Action.SWEEP, (PodId("pod0", "uid0"), PodId("pod1", "uid1")))
 
 
+def test_it_is_not_where_that_was_refused():
+    assert plan(slowed(), pods=REFUSED, rights=MAY_DELETE_PODS, sweep_refused=True).steps == ()
+
+
 def test_it_is_not_while_the_flood_goes_on():
     (step,) = plan(cache(NEW), pods=REFUSED, rights=MAY_DELETE_PODS).steps
     assert step.action is Action.APPLY
@@ -189,5 +193,6 @@ def test_but_it_does_where_no_net_can_be_spread():
 
 def test_nor_where_the_flooded_node_still_holds_something():
     pods = (*FLOODED, pod(A, owner=uid(), node="n1", ready=True))
-    (step,) = plan(cache(OLD), pods=pods, others=[net(nodes=["n1", "n2"])], waited=400.0).steps
+    there = net(nodes=["n1", "n2"], status=FILLING)
+    (step,) = plan(cache(OLD), pods=pods, others=[there], waited=400.0).steps
     assert step.manifest["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] == "100%"

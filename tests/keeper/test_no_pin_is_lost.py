@@ -179,6 +179,8 @@ class World:
                 self.cluster.revive(value)
             case "full":
                 self.cluster.refusing.add(value)
+            case "controller":
+                self.cluster.controlled = value
             case "freed":
                 self.cluster.refusing.discard(value)
 
@@ -241,6 +243,7 @@ changes = some.one_of(
     some.tuples(some.just("revives"), some.just("node1")),
     some.tuples(some.just("full"), some.just("node2")),
     some.tuples(some.just("freed"), some.just("node2")),
+    some.tuples(some.just("controller"), some.booleans()),
     some.tuples(some.just("name"), some.sampled_from(["kubernetes-image-puller", "other"])),
 )
 
@@ -305,9 +308,46 @@ def test_after_all_changes_every_good_image_is_everywhere(rights, script):
     it.happen("nodes", ())
     it.happen("revives", "node1")
     it.happen("freed", "node2")
+    it.happen("controller", value=True)
     it.calm_down(120)
     good = {image(name) for name in it.names if name != "bad"}
     assert all(good <= images for images in it.cluster.pins().values())
+
+
+@pytest.mark.parametrize("rights", RIGHTS)
+def test_a_change_waits_for_the_net_however_long_the_controller_is_away(rights):
+    it = world(rights)
+    it.edit(["a", "bad"])
+    it.run(20)
+    it.happen("controller", value=False)
+    it.happen("limit", "28Mi")
+    it.run(400)
+    it.happen("controller", value=True)
+    it.calm_down(60)
+    assert it.lost == []
+
+
+@pytest.mark.parametrize("names", [["a", "b"], ["a", "b", "bad"]])
+def test_a_node_whose_disk_is_full_does_not_use_up_the_limit(names):
+    it = world("kip's", nodes=6)
+    it.edit(["a"], MAX_SURGE="1")
+    it.run(60)
+    it.happen("full", "node2")
+    it.run(20)
+    it.edit(names)
+    it.run(60)
+    assert {node for node, images in it.cluster.pins().items() if image("b") in images} == {
+        f"node{number}" for number in (1, 3, 4, 5, 6)
+    }
+
+
+def test_who_may_not_look_at_pods_is_not_held_up_for_minutes_by_each_node_that_waits_for_a_cure():
+    it = world("upstream's", nodes=8)
+    it.edit(["a"], MAX_SURGE="1")
+    it.run(60)
+    it.edit(["a", "b", "bad"])
+    it.run(3 * 360)
+    assert all(image("b") in images for images in it.cluster.pins().values())
 
 
 @pytest.mark.parametrize("rights", RIGHTS)
@@ -323,6 +363,20 @@ def test_a_node_whose_disk_was_full_is_served_again_after_as_long_as_that(rights
     it.happen("freed", "node2")
     it.run(60)
     assert it.cluster.pins()["node2"] == {image("a"), image("b")}
+
+
+def test_where_a_policy_lets_no_pod_be_deleted_that_is_tried_once_and_the_rest_goes_on():
+    it = world("kip's")
+    it.run(8)
+    it.happen("full", "node2")
+    for _ in range(10):  # seconds in which the keeper does not look
+        it.cluster.tick()
+    it.cluster.failures["delete pods"] = [Forbidden("policy")] * 99
+    it.run(10)
+    it.edit(["a", "b"])
+    it.run(60)
+    others = {image("b") in it.cluster.pins()[node] for node in ("node1", "node3")}
+    assert (others, it.cluster.calls.count("delete pods")) == ({True}, 1)
 
 
 def test_nodes_with_room_for_one_cache_pod_get_an_edit_too():

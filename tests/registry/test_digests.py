@@ -297,6 +297,15 @@ def test_nor_is_a_body():
     assert (type(error), "did not answer in time" in str(error)) == (RegistryAway, True)
 
 
+def test_nor_is_a_proxy(monkeypatch):
+    monkeypatch.delenv("NO_PROXY")
+    with serving(Answer(trickle="headers")) as (_, url):
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        with pytest.raises(RegistryAway) as caught:
+            Registries(patience=Patience(answer=0.3)).digest("registry.example/app:1", [])
+    assert "did not answer in time" in str(caught.value)
+
+
 def test_nor_by_tls(tls, certificate, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     with serving(Answer(trickle="headers"), tls=tls) as (_, url), pytest.raises(RegistryAway) as caught:

@@ -130,6 +130,8 @@ class Simulation(FakeCluster):
         self.registry_away = False
         self.away: dict[str, int] = {}
         """Nodes that died, and when."""
+        self.controlled = True
+        """Whether the DaemonSet controller is there."""
         self.refusing: set[str] = set()
         """Nodes whose disk is full: their kubelets evict and refuse all pods."""
         self._backoff: dict[tuple[str, int, str], tuple[int, int]] = {}
@@ -213,7 +215,8 @@ class Simulation(FakeCluster):
 
     def _sync(self) -> None:
         self.pods = [pod for pod in self.pods if not (pod.going and pod.failed)]
-        for key in sorted(key for key in self.objects if key[0] == "DaemonSet"):
+        daemonsets = sorted(key for key in self.objects if key[0] == "DaemonSet")
+        for key in daemonsets if self.controlled else ():
             self._control(self.objects[key])
             self.watcher()
         for node in self.nodes:
@@ -321,7 +324,8 @@ class Simulation(FakeCluster):
 
     def _report(self, daemonset: dict, nodes: list[str], is_new: Callable[[Pod], bool]) -> None:
         uid = daemonset["metadata"]["uid"]
-        oldest = {node: next(iter(self._pods_of(uid, node)), None) for node in nodes}
+        mine = sorted((pod for pod in self.pods if pod.owner == uid and not pod.going), key=_age)
+        oldest = {node: next((pod for pod in mine if pod.node == node), None) for node in nodes}
         there = [pod for pod in oldest.values() if pod]
         ready = sum(pod.ready for pod in there)
         daemonset["status"] = {

@@ -118,7 +118,7 @@ def _handler(server: Server) -> Callable[..., BaseHTTPRequestHandler]:
                 return
             _write(self, answer)
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - http.server's names
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = _serve  # noqa: N815 - http.server's names
 
         def log_message(self, *_: object) -> None:
             pass
