@@ -178,10 +178,8 @@ def _blind(
         return _spread(whole, "not every cache pod is ready")
     if any(is_complete(net) for net in fitting):
         return Guarded()
-    counts, seen = (
-        tuple((net["metadata"]["uid"], read_progress(net)) for net in fitting),
-        _are_seen_to(fitting),
-    )
+    seen = _are_seen_to(fitting)
+    counts = tuple((net["metadata"]["uid"], read_progress(net)) for net in fitting)
     if not seen or waited(("net", counts)) < BLIND_PATIENCE:
         return Guarded(Plan(pending="the net is being spread" if seen else UNSEEN))
     if all(map(_is_unwelcome, fitting)):

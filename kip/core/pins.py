@@ -126,7 +126,7 @@ def stalled_nodes(pods: Iterable[CachePod], cache: str, template: str) -> int:
 
 def _outlives(group: list[CachePod], held: Images) -> bool:
     """Whether the pod that the controller keeps through a roll holds it all: the oldest, if it is Ready."""
-    oldest, *others = sorted(group, key=lambda pod: pod.born)
+    oldest, *others = sorted(group, key=_age)
     older = all(pod.born > oldest.born for pod in others)
     return older and oldest.ready and held <= oldest.pins
 

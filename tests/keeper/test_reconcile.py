@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from fakes import EVERYTHING, Clock, FakeCluster, deployment, unasked
+from fakes import BLIND, EVERYTHING, Clock, FakeCluster, deployment, unasked
 from samples import COMPLETE, OWNER, settings, upstream_cache
 
 from kip.core.plan import Action
@@ -18,17 +18,6 @@ from kip.keeper.reconcile import Reconciler
 NOW = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
 UPSTREAMS = Rights(
     (Rule(frozenset({"create", "delete", "get", "list", "watch"}), *(frozenset({"*"}),) * 2, frozenset()),)
-)
-
-BLIND = Rights(
-    (
-        Rule(
-            frozenset({"create", "delete", "get", "list", "watch"}),
-            frozenset({"apps"}),
-            frozenset({"daemonsets", "deployments"}),
-            frozenset(),
-        ),
-    )
 )
 
 

@@ -14,6 +14,17 @@ from kip.keeper.refreshing import Refresher
 
 EVERYTHING = Rights((Rule(*(frozenset({"*"}),) * 3, frozenset()),))
 Key = tuple[str, str, str]
+BLIND = Rights(
+    (
+        Rule(
+            frozenset({"create", "delete", "get", "list", "watch"}),
+            frozenset({"apps"}),
+            frozenset({"daemonsets", "deployments"}),
+            frozenset(),
+        ),
+    )
+)
+"""Upstream's Role: neither patch nor a look at pods."""
 
 
 class Clock:

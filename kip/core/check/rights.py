@@ -32,9 +32,7 @@ def needs(settings: Settings) -> tuple[Need, ...]:
         ),
         Need("apps", "daemonsets", ("patch",), "the cache is exchanged instead of changed in place"),
         Need("", "pods", ("get", "list"), "before a change nets are waited for by the clock"),
-        Need(
-            "", "pods", ("delete",), "a node that refused many pods, as its disk was full, may wait for hours"
-        ),
+        Need("", "pods", ("delete",), "a node whose disk was full may wait a quarter of an hour"),
         Need("coordination.k8s.io", "leases", ("get", "update"), both_act, settings.daemonset_name),
         Need("coordination.k8s.io", "leases", ("create",), both_act),
         Need("events.k8s.io", "events", ("create", "patch"), "no Event tells what fails"),
