@@ -35,6 +35,7 @@ from realcluster import (
     hack,
     kubeconfig_for,
     kubectl,
+    new_namespace,
     registry,
     use_cluster,
 )
@@ -433,9 +434,7 @@ def soak(namespace: str, *, rights: str, minutes: float, seed: int, folder: Path
 @contextmanager
 def namespace_of_its_own() -> Iterator[str]:
     """Make a namespace that enforces Pod Security `restricted`, and remove it."""
-    name = f"soak-{uuid4().hex[:6]}"
-    kubectl("create", "namespace", name)
-    kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    name = new_namespace(f"soak-{uuid4().hex[:6]}")
     try:
         yield name
     finally:
