@@ -158,7 +158,7 @@ def new_namespace(name: str) -> str:
     """Make a namespace that enforces Pod Security `restricted`, and return its name once pods can be made."""
     kubectl("create", "namespace", name)
     kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
-    # After an outage of the API server the controller that makes it takes a while to come back: 16 s after 15 s without.
+    # After an outage of the API server, the controller that makes it is slow to come back (16 s after 15 s).
     kubectl("-n", name, "wait", "--for=create", "serviceaccount/default", "--timeout=2m")
     return name
 
