@@ -37,6 +37,17 @@ def node_of(pod: Manifest) -> str:
     return ""
 
 
+def is_of(pod: Manifest, uid: str) -> bool:
+    """Whether the pod belongs to the DaemonSet with this uid."""
+    owners = pod["metadata"].get("ownerReferences") or ()
+    return any(owner.get("uid") == uid for owner in owners)
+
+
+def is_left_behind(pod: Manifest) -> bool:
+    """Whether the pod lost its DaemonSet while it was being deleted, so that no other one adopts it."""
+    return bool(pod["metadata"].get("deletionTimestamp")) and not pod["metadata"].get("ownerReferences")
+
+
 def is_on_lost_node(pod: Manifest) -> bool:
     """Whether the pod was ready when its node was heard of for the last time.
 

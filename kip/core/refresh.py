@@ -104,9 +104,14 @@ def judge(
 
 
 def digests_on_nodes(pods: Iterable[Manifest]) -> dict[str, frozenset[str]]:
-    """Return image -> digests that run on nodes ("" for one whose runtime does not tell), from cache pods."""
+    """Return image -> digests that run on nodes ("" for one whose runtime does not tell), from cache pods.
+
+    One that is being deleted is no sign of a tag that moved: on a node that died it may be so for days.
+    """
     found: dict[str, set[str]] = {}
     for pod in pods:
+        if pod["metadata"].get("deletionTimestamp"):
+            continue
         images = {item["name"]: item["image"] for item in pod["spec"]["containers"]}
         for status in pod.get("status", {}).get("containerStatuses") or ():
             if "running" in (status.get("state") or {}) and status["name"] in images:

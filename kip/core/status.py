@@ -10,7 +10,9 @@ from kip.core.cell import FAILED_CREATE, NODE_NOT_READY, Cell, State
 from kip.core.listed import Listed
 from kip.core.pod_status import (
     cells_of,
+    is_left_behind,
     is_left_without_place,
+    is_of,
     is_on_lost_node,
     is_unstarted,
     kept_away,
@@ -79,7 +81,8 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
 
     A pod that is being deleted counts for nothing: its pins go with it, and its node may be selected no more.
     But on a node that is not heard of nothing ends it, and the DaemonSet counts that node no more: there it
-    is the only sign of the node, and stands for it.
+    is the only sign of the node, and stands for it; also one that a DaemonSet which was exchanged without
+    patch left behind, as pods that are being deleted are not adopted. `pods` match the cache's selector.
     """
     metadata = daemonset["metadata"]
     wanted = [(item["name"], item["image"]) for item in daemonset["spec"]["template"]["spec"]["containers"]]
@@ -91,11 +94,12 @@ def read_matrix(daemonset: Manifest, pods: Iterable[Manifest], *, now: datetime 
     newest, listed = "", Listed.by([daemonset])
     for pod in pods:
         # Pods are big: of thousands only their cells are kept.
-        if not _is_of(pod, metadata["uid"]):
+        ours = is_of(pod, metadata["uid"])
+        if is_on_lost_node(pod) and (ours or is_left_behind(pod)):
+            _see(lost, pod, wanted, listed, now)
+        if not ours:
             continue
         newest = max(newest, pod["metadata"].get("creationTimestamp") or "")
-        if is_on_lost_node(pod):
-            _see(lost, pod, wanted, listed, now)
         if not pod["metadata"].get("deletionTimestamp"):
             _see(by_node, pod, wanted, listed, now)
             if why := kept_away(pod):
@@ -175,11 +179,6 @@ def to_document(matrix: Matrix) -> Manifest:
             for cell in matrix.cells
         ],
     }
-
-
-def _is_of(pod: Manifest, uid: str) -> bool:
-    owners = pod["metadata"].get("ownerReferences") or ()
-    return any(owner.get("uid") == uid for owner in owners)
 
 
 def _see(

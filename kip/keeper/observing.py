@@ -16,6 +16,7 @@ from kip.core.kubernetes_events import NOT_SET_UP, REFUSALS, newest_refusal, wit
 from kip.core.listed import Listed
 from kip.core.node_selection import selected_nodes
 from kip.core.ownership import is_former_cache, is_our_net
+from kip.core.pod_status import is_left_behind, is_of
 from kip.core.render import Owner
 from kip.core.rights import Rights
 from kip.core.stand_ins import pod_labels
@@ -115,13 +116,13 @@ def read_pods(
 def read_raw_pods(
     cluster: Cluster, daemonset: Manifest, between: Callable[[], None] = lambda: None
 ) -> Iterator[Manifest]:
-    """Yield the pods of one cache as they are, page by page."""
+    """Yield the pods of one cache as they are, page by page, and those that its exchange left behind."""
     metadata, labels = daemonset["metadata"], daemonset["spec"]["selector"].get("matchLabels") or {}
     selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
     uid = metadata["uid"]
     for page in cluster.pages(Selection(PODS, metadata["namespace"], labels=selector)):
         for pod in page.items:
-            if any(owner.get("uid") == uid for owner in pod["metadata"].get("ownerReferences") or ()):
+            if is_of(pod, uid) or is_left_behind(pod):
                 yield pod
         between()
 

@@ -111,6 +111,7 @@ def test_the_longest_pause_that_a_registry_asks_for_counts():
 
 def test_the_digests_on_nodes_are_those_of_running_containers():
     pod = {
+        "metadata": {},
         "spec": {"containers": [{"name": "a", "image": "x:latest"}, {"name": "b", "image": "y:latest"}]},
         "status": {
             "containerStatuses": [
@@ -119,4 +120,8 @@ def test_the_digests_on_nodes_are_those_of_running_containers():
             ]
         },
     }
-    assert digests_on_nodes([pod]) == {"x:latest": frozenset({OLD})}
+    going = {**pod, "metadata": {"deletionTimestamp": "2026-11-21T08:00:00Z"}}
+    going["status"] = {
+        "containerStatuses": [{"name": "a", "state": {"running": {}}, "imageID": f"registry.example/x@{NEW}"}]
+    }
+    assert digests_on_nodes([pod, going]) == {"x:latest": frozenset({OLD})}

@@ -247,6 +247,13 @@ def test_a_lost_node_that_never_ends_its_pod_is_told():
     assert not matrix.complete
 
 
+def test_a_lost_node_is_told_when_its_pod_was_left_behind_by_an_exchanged_daemonset():
+    stuck = pod("node2", conditions=LOST)
+    stuck["metadata"] |= {"deletionTimestamp": "2026-11-21T08:00:00Z", "ownerReferences": []}
+    matrix = read_matrix(cache(nodes=1), [pod("node1"), stuck])
+    assert [cell.reason for cell in matrix.cells if cell.node == "node2"] == ["NodeNotReady"] * 2
+
+
 def test_a_lost_node_is_told_for_images_of_a_pod_that_it_never_saw():
     old = pod(images="tools=registry.example/tools:1.4.2", states=(RUNNING,), conditions=LOST)
     new = pod(initContainerStatuses=None, containerStatuses=None)
