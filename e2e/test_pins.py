@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from itertools import groupby
 
 import pytest
@@ -217,6 +218,28 @@ def test_a_registry_that_is_away_during_a_refresh_costs_no_pin(
             changed(namespace, pins, good, nodes, ill=ill, rules=rules)
     finally:
         hack("cluster", "registry", "start")
+    assert pins.lost() == {}
+
+
+@pytest.mark.alone
+def test_a_change_waits_for_its_net_while_the_controllers_are_away(
+    namespace, deployment, keeper, images, nodes, pins
+):
+    first, second, *_ = images
+    ours = f"{bad()};{listed(images, first)}"
+    with keeper(UPSTREAM_RULES, IMAGES=ours, DEPLOYMENT_NAME=deployment):
+        pins.wait_for([images[first]], nodes)
+    pins.want([images[first]])
+    hack("cluster", "controllers", "stop")
+    try:
+        with keeper(UPSTREAM_RULES, IMAGES=f"{ours};{listed(images, second)}", DEPLOYMENT_NAME=deployment):
+            # Longer than a net without news is waited for, where there is one to make its pods.
+            later = time.monotonic() + 60
+            eventually(lambda: time.monotonic() > later, "the end of a minute", seconds=61)
+            hack("cluster", "controllers", "start")
+            pins.wait_for([images[first], images[second]], nodes, seconds=120)
+    finally:
+        hack("cluster", "controllers", "start")
     assert pins.lost() == {}
 
 

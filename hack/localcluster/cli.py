@@ -161,6 +161,7 @@ def _outage_commands(commands: Any) -> None:
     for part, name, shown in (
         ("api", "the API server", "connections are refused"),
         ("etcd", "etcd", "the API server answers with errors, or late"),
+        ("controllers", "the controller manager", "no DaemonSet gets or loses a pod"),
     ):
         group = _group(commands, part, f"{name}: its outages")
         stop = _change(

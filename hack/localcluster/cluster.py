@@ -141,7 +141,7 @@ class Cluster:
     # Control plane
 
     def stop_part(self, part: str) -> None:
-        """Let the API server or etcd be away until it, or the cluster, is started again."""
+        """Let a part of the control plane be away until it, or the cluster, is started again."""
         self.control_plane(self.state()).stop(part)
 
     def start_part(self, _part: str) -> None:

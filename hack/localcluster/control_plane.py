@@ -22,7 +22,7 @@ AUDIT_POLICY = {
 NODE_GRACE_SECONDS = 20
 """After so long without a sign of life a node is NotReady; Kubernetes' own 50 s would make tests slow."""
 
-PARTS = {"api": "kube-apiserver", "etcd": "etcd"}
+PARTS = {"api": "kube-apiserver", "etcd": "etcd", "controllers": "kube-controller-manager"}
 """What can be away for a while, by the name that the command line has for it."""
 
 
@@ -56,7 +56,7 @@ class ControlPlane:
         return any(started)
 
     def stop(self, part: str) -> None:
-        """Kill the API server or etcd: asked to end, they first wait some 10 s for their clients."""
+        """Kill a part: asked to end, the API server and etcd first wait some 10 s for their clients."""
         self._processes.stop(PARTS[part], number=signal.SIGKILL)
 
     def kubectl(self, *arguments: str, text: str | None = None, check: bool = True) -> str:

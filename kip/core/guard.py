@@ -24,6 +24,7 @@ from kip.core.stand_ins import (
     lies_as,
     net_for,
     reaches,
+    sleepers_of,
 )
 from kip.core.steps import Action, Manifest, Observed, Plan, Step, Target, Waited, Wanted
 
@@ -65,6 +66,9 @@ class Guarded:
     remarks: tuple[str, ...] = ()
 
 
+INCOMPLETE = Guarded(remarks=("the net is not complete",))
+
+
 def before(
     wanted: Wanted,
     observed: Observed,
@@ -75,12 +79,14 @@ def before(
     template: str,
     rolls: bool,
     everywhere: bool,
+    squeezes: bool,
 ) -> Guarded:
     """Return what has to be done before the cache `found` may be changed by `action`.
 
     A pod made from `template` (a fingerprint) is of the new kind already.
 
     `rolls` tells whether pods will be exchanged; with `everywhere` even those that are Ready lose their pins.
+    A change that `squeezes` makes way for pods that find no place; it may as well not be made.
     """
     nets = [other for other in observed.others if is_net(other)]
     # A cache with a selector of another's that is gone for a moment could not be made anew by anybody who
@@ -91,6 +97,8 @@ def before(
     guarded = Guarded()
     if rolls and observed.pods is None:
         guarded = _blind(wanted, found, nets, waited, everywhere=everywhere)
+        if guarded == INCOMPLETE and squeezes:
+            guarded = _if_there_is_room(wanted, found, nets)
     elif rolls and observed.pods is not None:
         guarded = _by_pods(
             wanted, found, nets, observed.pods, waited, template=template, everywhere=everywhere
@@ -184,7 +192,19 @@ def _blind(
         return Guarded(Plan(pending="the net is being spread" if seen else UNSEEN))
     if all(map(_is_unwelcome, fitting)):
         return _spread(net_for(wanted.cache.manifest, found, held, free=False), UNWELCOME)
-    return Guarded(remarks=("the net is not complete",))
+    return INCOMPLETE
+
+
+def _if_there_is_room(wanted: Wanted, found: Manifest, nets: list[Manifest]) -> Guarded:
+    """Spread a net of nothing but the sleeper: if it is complete, there is room for the other one as well.
+
+    That one may then lack images that its nodes never had, and holds all others.
+    """
+    probe = net_for(wanted.cache.manifest, found, sleepers_of(found))
+    there = [net for net in nets if net["metadata"]["name"] == probe["metadata"]["name"]]
+    if not there:
+        return _spread(probe, "is there room for one more pod on each node?")
+    return Guarded() if is_complete(there[0]) else Guarded(remarks=("a node has no room for a net",))
 
 
 def _retire_blind(found: Manifest, others: list[Manifest], waited: Waited) -> Plan:

@@ -165,11 +165,12 @@ def test_where_a_policy_lets_no_pod_be_deleted_that_is_tried_once_and_the_rest_g
     assert (others, it.cluster.calls.count("delete pods")) == ({True}, 1)
 
 
-def test_nodes_with_room_for_one_cache_pod_get_an_edit_too():
-    it = world("kip's", room=1)
+@pytest.mark.parametrize(("rights", "seconds"), [("kip's", 90), ("upstream's", 400)])
+def test_nodes_with_room_for_one_cache_pod_get_an_edit_too(rights, seconds):
+    it = world(rights, room=1)
     it.run(8)
     it.edit(["a", "b"])
-    it.calm_down(90)
+    it.calm_down(seconds)
     assert (it.lost, it.cluster.pins()) == (
         [],
         {node: {image("a"), image("b")} for node in ("node1", "node2", "node3")},
