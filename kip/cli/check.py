@@ -18,8 +18,8 @@ from kip.core.check.findings import Finding, State, is_fine, to_document
 from kip.errors import KipError, SettingsError, UsageError
 from kip.keeper.observing import read_configmap
 
-Look = Callable[[str, str, tuple[str, ...]], Facts]
-"""Reads the facts for a namespace, the name of a DaemonSet, and pull secrets."""
+Look = Callable[[str, str, tuple[str, ...], tuple[str, ...]], Facts]
+"""Reads the facts for a namespace, the name of a DaemonSet, pull secrets, and namespaces of pull jobs."""
 
 NOT_FINE = 3
 WIDTH = len("not checked")
@@ -121,7 +121,12 @@ def _checked(given: _Given, pod_namespace: str, look: Look) -> tuple[Finding, ..
     except SettingsError as error:
         return without_settings(error.problems, given.notes)
     settings = reading.settings
-    facts = look(settings.namespace, settings.daemonset_name, settings.image_pull_secrets)
+    facts = look(
+        settings.namespace,
+        settings.daemonset_name,
+        settings.image_pull_secrets,
+        settings.pull_job_namespaces,
+    )
     return check(Reading(settings, (*given.notes, *reading.notes)), facts)
 
 

@@ -16,12 +16,19 @@ from kip.cluster.api import (
 )
 from kip.core.check.everything import Facts
 from kip.core.check.findings import Unread
+from kip.core.rights import Rights
 from kip.errors import Forbidden, KipError
 
 T = TypeVar("T")
 
 
-def read_facts(cluster: Cluster, namespace: str, daemonset: str, secrets: tuple[str, ...]) -> Facts:
+def read_facts(
+    cluster: Cluster,
+    namespace: str,
+    daemonset: str,
+    secrets: tuple[str, ...],
+    job_namespaces: tuple[str, ...] = (),
+) -> Facts:
     """Ask for each thing by itself."""
     rights = _read("the rights", lambda: cluster.rights(namespace))
     if isinstance(rights, Unread):
@@ -34,6 +41,7 @@ def read_facts(cluster: Cluster, namespace: str, daemonset: str, secrets: tuple[
         limit_ranges=_read("limitranges", lambda: cluster.list_all(Selection(LIMIT_RANGES, namespace)).items),
         daemonset=_read("the DaemonSet", lambda: cluster.get(DAEMONSETS, namespace, daemonset)),
         secrets={name: _secret_type(cluster, namespace, name) for name in secrets},
+        job_rights={name: _rights(cluster, name) for name in job_namespaces},
     )
 
 
@@ -41,6 +49,10 @@ def no_facts(reason: str, secrets: tuple[str, ...] = ()) -> Facts:
     """Return facts of which none could be read."""
     unread = Unread(reason)
     return Facts(unread, unread, unread, unread, unread, unread, dict.fromkeys(secrets, unread))
+
+
+def _rights(cluster: Cluster, namespace: str) -> Rights | Unread:
+    return _read(f"the rights in namespace {namespace}", lambda: cluster.rights(namespace))
 
 
 def _secret_type(cluster: Cluster, namespace: str, name: str) -> str | Unread | None:

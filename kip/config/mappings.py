@@ -5,7 +5,7 @@ from typing import Any
 
 from kip.config.findings import Findings, Unreadable
 from kip.config.names import label_value_fault, qualified_name_fault
-from kip.config.written import Bare, read_structure
+from kip.config.written import Bare, read_structure, unescaped
 
 LARGEST_ANNOTATIONS = 256 * 1024
 """Bytes of all keys and values together (k8s.io/apimachinery/pkg/api/validation/objectmeta.go)."""
@@ -72,6 +72,15 @@ def _encodable(key: str, text: str, findings: Findings) -> str:
     return text
 
 
+def without_escapes(key: str, text: str, findings: Findings) -> str:
+    """Return `text` without the escapes that older charts of kubernetes-image-puller needed, with a note."""
+    meant = unescaped(text)
+    if meant is None:
+        return text
+    findings.note(key, text, 'has \\" for each quote, and is read without', f"Write {meant}")
+    return meant
+
+
 def _check(key: str, value: str, fault: str, findings: Findings) -> None:
     if fault:
         findings.problem(key, value, f"{value!r} {fault}", "Write a name that Kubernetes allows.")
@@ -85,6 +94,7 @@ def _read_mapping(key: str, text: str, findings: Findings) -> dict[str, str]:
 def _read_pairs(key: str, text: str, findings: Findings) -> dict[str, Any]:
     """Return the mapping that `text` is: as JSON or YAML, or as `k=v,k2=v2`."""
     fault: Unreadable | None = None
+    text = without_escapes(key, text, findings)
     try:
         given = read_structure(text)
     except Unreadable as unreadable:

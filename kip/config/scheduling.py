@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kip.config.findings import Findings, Unreadable
-from kip.config.mappings import as_text, place
+from kip.config.mappings import as_text, place, without_escapes
 from kip.config.spelling import closest, did_you_mean
 from kip.config.written import read_structure
 
@@ -78,7 +78,7 @@ def read_tolerations(key: str, text: str, findings: Findings) -> tuple[dict[str,
 
 def _read(key: str, text: str, findings: Findings) -> Any:
     try:
-        return read_structure(text)
+        return read_structure(without_escapes(key, text, findings))
     except Unreadable as fault:
         findings.problem(key, text, str(fault), fault.hint)
         return None

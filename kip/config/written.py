@@ -35,6 +35,23 @@ def read_structure(text: str) -> Any:
         raise _too_deep() from None
 
 
+def unescaped(text: str) -> str | None:
+    """Return the JSON that was meant by JSON with each quote escaped once more; None for any other text.
+
+    The chart of kubernetes-image-puller asked for such values before v1.1.1, as it put them into quotes.
+    """
+    meant = text.replace('\\"', '"')
+    return meant if meant != text and _is_json(meant) and not _is_json(text) else None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        return False
+    return True
+
+
 def _from_json(value: Any) -> Any:
     if isinstance(value, bool):
         return Bare("true" if value else "false")

@@ -119,6 +119,16 @@ ODD = [
     ("CACHING_INTERVAL_HOURS", "1h30m", timedelta(minutes=90), "CACHING_INTERVAL_HOURS", "1.5"),
     ("CACHING_MEMORY_LIMIT", "10Mi", "10Mi", "CACHING_MEMORY_LIMIT", "20Mi"),
     ("CACHING_MEMORY_LIMIT", "15M", "15M", "CACHING_MEMORY_LIMIT", "20Mi"),
+    ("NODE_SELECTOR", r"{\"disk\":\"ssd\"}", {"disk": "ssd"}, "NODE_SELECTOR", '{"disk":"ssd"}'),
+    (
+        "TOLERATIONS",
+        r"[{\"key\":\"a\",\"operator\":\"Exists\"}]",
+        ({"key": "a", "operator": "Exists"},),
+        "TOLERATIONS",
+        '[{"key":"a","operator":"Exists"}]',
+    ),
+    ("AFFINITY", IN_ZONE_JSON.replace('"', r"\""), IN_ZONE, "AFFINITY", IN_ZONE_JSON),
+    ("DAEMONSET_ANNOTATIONS", r"{\"a\":\"b\"}", {"a": "b"}, "DAEMONSET_ANNOTATIONS", '{"a":"b"}'),
     ("NODE_SELECTOR", '{"a": true}', {"a": "true"}, "NODE_SELECTOR.a", '"true"'),
     (
         "NODE_SELECTOR",

@@ -27,7 +27,8 @@ Manifest = dict[str, Any]
 class Facts:
     """What was read of the cluster, each by itself; None for an object that is not there.
 
-    `secrets` maps the name of a pull secret to its type.
+    `secrets` maps the name of a pull secret to its type, `job_rights` a namespace of pull jobs to the rights
+    there.
     """
 
     rights: Rights | Unread
@@ -37,6 +38,7 @@ class Facts:
     limit_ranges: Sequence[Manifest] | Unread
     daemonset: Manifest | Unread | None
     secrets: Mapping[str, str | Unread | None] = field(default_factory=dict)
+    job_rights: Mapping[str, Rights | Unread] = field(default_factory=dict)
 
 
 def check(reading: Reading, facts: Facts) -> tuple[Finding, ...]:
@@ -49,7 +51,7 @@ def check(reading: Reading, facts: Facts) -> tuple[Finding, ...]:
     return (
         *check_notes(reading.notes),
         *check_list(settings, daemonset),
-        *check_rights(settings, facts.rights),
+        *check_rights(settings, facts.rights, facts.job_rights),
         *check_namespace(settings.namespace, facts.namespace),
         *check_secrets(facts.secrets),
         *check_nodes(reached, len(settings.images)),

@@ -1,5 +1,6 @@
 """Which rights are missing, and what that costs."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kip.config.settings import Settings
@@ -45,32 +46,63 @@ def needs(settings: Settings) -> tuple[Need, ...]:
         cost = "edits take effect only after a restart"
         verbs = ("get", "list", "watch")
         found.append(Need("", "configmaps", verbs, cost, settings.configmap_name))
-    if settings.namespace in settings.pull_job_namespaces:
-        cost = "pull jobs of this namespace are not run"
-        found += [
-            Need("apps.kruise.io", plural, ("get", "list", "watch", "delete"), cost)
-            for plural in ("imagepulljobs", "imagelistpulljobs")
-        ]
-        found.append(Need("", "pods", ("watch", "create", "delete"), cost))
-        found.append(Need("", "configmaps", ("get", "create", "update"), cost))
     for secret in settings.image_pull_secrets:
         cost = "a private registry is not asked whether a tag moved, so a due refresh is always done"
         found.append(Need("", "secrets", ("get",), cost, secret))
     return tuple(found)
 
 
-def check_rights(settings: Settings, rights: Rights | Unread) -> tuple[Finding, ...]:
-    """Return one finding for each missing right, or one that says that all are there."""
-    if isinstance(rights, Unread):
-        return (Finding("rights", State.SKIPPED, rights.reason),)
-    lacking = [(need, missing) for need in needs(settings) if (missing := _missing(need, rights))]
-    if lacking and rights.incomplete:
-        return (
-            Finding("rights", State.SKIPPED, "the API server does not list all rights (a webhook decides)"),
+NOT_RUN = "pull jobs there are not run"
+JOBS = ("imagepulljobs", "imagelistpulljobs")
+JOB_NEEDS = (
+    *(Need("apps.kruise.io", plural, ("get", "list", "watch", "delete"), NOT_RUN) for plural in JOBS),
+    *(Need("apps.kruise.io", f"{plural}/status", ("update",), NOT_RUN) for plural in JOBS),
+    Need("", "pods", ("get", "list", "watch", "create", "delete"), NOT_RUN),
+    Need("", "configmaps", ("get", "create", "update"), NOT_RUN),
+    Need("events.k8s.io", "events", ("create",), "no Event tells what pull jobs do"),
+)
+"""What pull jobs need in each of their namespaces."""
+
+CLUSTER_NEEDS = (
+    Need("", "nodes", ("list", "watch"), "pull jobs are run only where they name nodes or pods"),
+    *(
+        Need(
+            "apiextensions.k8s.io",
+            "customresourcedefinitions",
+            ("get",),
+            "whether OpenKruise runs the jobs is not known, so no job is run",
+            f"{plural}.apps.kruise.io",
         )
-    if not lacking:
-        return (Finding("rights", State.OK, "everything that helps is allowed"),)
-    return tuple(_finding(need, missing, settings.namespace) for need, missing in lacking)
+        for plural in (*JOBS, "nodeimages")
+    ),
+)
+"""What pull jobs need in the whole cluster."""
+
+
+def check_rights(
+    settings: Settings, rights: Rights | Unread, of_jobs: Mapping[str, Rights | Unread]
+) -> tuple[Finding, ...]:
+    """Return one finding for each missing right, or one that says that all are there.
+
+    `of_jobs` are the rights in each namespace of pull jobs; a rule for the whole cluster is among them.
+    """
+    found = _lacking(needs(settings), rights, f"a Role in namespace {settings.namespace}")
+    for namespace, its in of_jobs.items():
+        found += _lacking(JOB_NEEDS, its, f"a Role in namespace {namespace}")
+    for its in [*of_jobs.values()][:1]:
+        found += _lacking(CLUSTER_NEEDS, its, "a ClusterRole")
+    # A reason not to know may be the same for several namespaces.
+    return tuple(dict.fromkeys(found)) or (Finding("rights", State.OK, "everything that helps is allowed"),)
+
+
+def _lacking(asked: Iterable[Need], rights: Rights | Unread, place: str) -> list[Finding]:
+    if isinstance(rights, Unread):
+        return [Finding("rights", State.SKIPPED, rights.reason)]
+    lacking = [(need, missing) for need in asked if (missing := _missing(need, rights))]
+    if lacking and rights.incomplete:
+        why = "the API server does not list all rights (a webhook decides)"
+        return [Finding("rights", State.SKIPPED, why)]
+    return [_finding(need, missing, place) for need, missing in lacking]
 
 
 def _missing(need: Need, rights: Rights) -> tuple[str, ...]:
@@ -79,8 +111,8 @@ def _missing(need: Need, rights: Rights) -> tuple[str, ...]:
     )
 
 
-def _finding(need: Need, missing: tuple[str, ...], namespace: str) -> Finding:
+def _finding(need: Need, missing: tuple[str, ...], place: str) -> Finding:
     verbs = ", ".join(missing)
     subject = f"{need.resource}/{need.name}" if need.name else need.resource
-    remedy = f"Grant {verbs} on {subject} by a Role in namespace {namespace}."
+    remedy = f"Grant {verbs} on {subject} by {place}."
     return Finding("rights", need.state, f"{verbs} is missing: {need.cost}", remedy, subject)

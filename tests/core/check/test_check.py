@@ -140,13 +140,29 @@ def test_a_right_that_only_makes_it_better_is_a_warning_that_says_its_cost():
     assert "deployments/kip" in {one.subject for one in findings}
 
 
-def test_rights_for_pull_jobs_are_looked_at_where_their_namespace_is_ours():
-    base = only("daemonsets", "get", "list", "watch", "create", "delete", group="apps")
-    for namespace, expected in (("images", True), ("ci", False)):
-        findings = found(
-            "rights", facts={"rights": Rights((base,))}, NAMESPACE="images", PULL_JOB_NAMESPACES=namespace
-        )
-        assert ("imagepulljobs" in {one.subject for one in findings}) is expected
+def test_rights_for_pull_jobs_are_looked_at_in_each_of_their_namespaces():
+    findings = found("rights", facts={"job_rights": {"ci": Rights(), "shop": EVERYTHING}})
+    assert ({one.remedy.rpartition("namespace ")[2] for one in findings if "Role in" in one.remedy}) == {
+        "ci."
+    }
+
+
+@pytest.mark.parametrize("subject", ["imagelistpulljobs/status", "pods", "events", "configmaps"])
+def test_a_right_that_pull_jobs_lack_is_named(subject):
+    assert subject in {one.subject for one in found("rights", facts={"job_rights": {"ci": Rights()}})}
+
+
+@pytest.mark.parametrize("subject", ["nodes", "customresourcedefinitions/nodeimages.apps.kruise.io"])
+def test_a_right_in_the_cluster_that_pull_jobs_lack_is_named_once(subject):
+    findings = found("rights", facts={"job_rights": {"ci": Rights(), "shop": Rights()}})
+    assert [one.remedy for one in findings if one.subject == subject] == [
+        f"Grant {'list, watch' if subject == 'nodes' else 'get'} on {subject} by a ClusterRole."
+    ]
+
+
+def test_rights_for_pull_jobs_that_could_not_be_read_are_said_not_to_be_checked():
+    findings = found("rights", facts={"job_rights": {"ci": Unread("the API server is away")}})
+    assert {(one.state, one.message) for one in findings} == {(State.SKIPPED, "the API server is away")}
 
 
 @pytest.mark.parametrize("missing", ["get", "update", "create"])
