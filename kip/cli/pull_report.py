@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from kip.cli.tables import new_table, short_digest
+from kip.cli.tables import amount, new_table, short_digest
 from kip.core.naming import some_of
 from kip.core.remedies import remedy_of_pull
 from kip.core.status import API_VERSION
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 40
 """Of more images times nodes the table has a row for each image."""
-
-UNITS = ("B", "kB", "MB", "GB")
-THOUSAND = 1000
 
 
 def is_complete(end: End) -> bool:
@@ -62,18 +59,6 @@ def said(job: PullJob, end: End) -> Iterator[str]:
         f"{how} after {end.seconds:.0f} s: {status.succeeded} of {status.desired} nodes have all images"
         f" of {job.name}; {status.message}."
     )
-
-
-def amount(size: int | None) -> str:
-    """Return bytes as people read them."""
-    if size is None:
-        return ""
-    number, unit = float(size), UNITS[0]
-    for unit in UNITS:
-        if number < THOUSAND or unit == UNITS[-1]:
-            break
-        number /= THOUSAND
-    return f"{number:.0f} {unit}" if unit == UNITS[0] else f"{number:.1f} {unit}"
 
 
 def _job(job: PullJob, end: End) -> dict[str, Any]:

@@ -52,7 +52,8 @@ def command(
 ) -> None:
     """Show which image is on which node, as the kubelets report it.
 
-    `wide` counts the nodes of each image and shows its digests; with --nodes it names what a node lacks.
+    `wide` counts the nodes of each image and shows its size, its slowest pull of late and its digests; with
+    --nodes it names what a node lacks.
 
     Exit code 0: every image is on every selected node; 3: not yet, or not at all.
     """
@@ -67,7 +68,7 @@ def command(
         ctx.exit(0 if show_page(cluster, place) else INCOMPLETE)
     if watch:
         _show_live(cluster, place, by_node=by_node, wide=wide)
-    pulls = output != "table"
+    pulls = output in ("json", "yaml") or (wide and not by_node)
     matrix = read_status(cluster, place.namespace, place.daemonset_name, pulls=pulls)
     if output in ("json", "yaml"):
         click.echo(document(to_document(matrix), output), nl=False)

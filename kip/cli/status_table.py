@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from kip.cli.tables import new_table, short_digest
+from kip.cli.tables import amount, new_table, short_digest
 from kip.core.cell import Cell, State
 from kip.core.status import Matrix
 from kip.core.troubles import troubles
@@ -25,6 +25,7 @@ MARKS = {
     State.FAILED: ("FAILED", "red"),
     State.ABSENT: ("absent", "yellow"),
 }
+WIDE = ("SIZE", "SLOWEST PULL", "DIGESTS")
 COUNTS = [state.value.upper() for state in State]
 
 
@@ -45,15 +46,23 @@ def _images(matrix: Matrix, *, wide: bool) -> "Table":
     nodes = (*matrix.nodes, *matrix.podless)
     named = len(nodes) <= NODE_COLUMNS and not wide
     titles = [*nodes] if named else COUNTS
-    table = new_table("NAME", "IMAGE", *titles, *(["DIGESTS"] if wide else []))
+    table = new_table("NAME", "IMAGE", *titles, *(WIDE if wide else []))
     cells = {(cell.name, cell.node): cell for cell in matrix.cells}
-    digests: dict[str, Counter[str]] = {}
+    by_name: dict[str, list[Cell]] = {}
     for cell in matrix.cells:
-        digests.setdefault(cell.name, Counter())[short_digest(cell.digest)] += 1
+        by_name.setdefault(cell.name, []).append(cell)
     for (name, image), count in matrix.counts().items():
         row = [_mark(cells[name, node]) for node in nodes] if named else _numbers(count)
-        table.add_row(_plain(name), _plain(image), *row, *([_digests(digests[name])] if wide else []))
+        table.add_row(_plain(name), _plain(image), *row, *(_wide(by_name.get(name, [])) if wide else []))
     return table
+
+
+def _wide(cells: list[Cell]) -> tuple[str, str, str]:
+    """Return size, slowest pull and digests of one image, as far as they are told."""
+    size = max((cell.size for cell in cells if cell.size is not None), default=None)
+    slowest = max((cell.pull_seconds for cell in cells if cell.pull_seconds is not None), default=None)
+    digests = Counter(short_digest(cell.digest) for cell in cells)
+    return amount(size), "" if slowest is None else f"{slowest:.1f} s", _digests(digests)
 
 
 def _nodes(matrix: Matrix, *, wide: bool) -> "Table":

@@ -10,6 +10,8 @@ FILE_WIDTH = 10_000
 """Into a file or a pipe no line is folded."""
 
 DIGEST_LENGTH = 12
+UNITS = ("B", "kB", "MB", "GB")
+THOUSAND = 1000
 
 
 def console() -> "Console":
@@ -31,6 +33,18 @@ def new_table(*titles: str) -> "Table":
     for title in titles:
         made.add_column(title, overflow="fold")
     return made
+
+
+def amount(size: int | None) -> str:
+    """Return bytes as people read them."""
+    if size is None:
+        return ""
+    number, unit = float(size), UNITS[0]
+    for unit in UNITS:
+        if number < THOUSAND or unit == UNITS[-1]:
+            break
+        number /= THOUSAND
+    return f"{number:.0f} {unit}" if unit == UNITS[0] else f"{number:.1f} {unit}"
 
 
 def short_digest(digest: str) -> str:

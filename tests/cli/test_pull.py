@@ -9,7 +9,7 @@ from pullcluster import Book, PullCluster
 from pullworld import BAD, World
 
 from kip.cli.pull_jobs import Typed, from_typed, selector_of
-from kip.cli.pull_report import amount
+from kip.cli.tables import amount
 from kip.errors import Forbidden, UsageError
 from kip.pulljob.spec import PullJob
 

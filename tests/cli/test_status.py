@@ -2,6 +2,7 @@
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 from page_scenes import make_matrix
@@ -152,6 +153,13 @@ def test_the_wide_form_tells_that_nodes_have_different_digests(kip, cluster):
     cluster(found).list_all = lambda selection: Listing(there.get(selection.resource, ()), "1")
     _, out, _ = kip("status", "-o", "wide", **VALUES)
     assert cells_of(out, "tools")[2:] == [*"30000", "abababababab", "(2),", "cdcdcdcdcdcd", "(1)"]
+
+
+def test_the_wide_form_tells_size_and_slowest_pull_as_far_as_they_are_known(capsys):
+    matrix = make_matrix(2, 1)
+    told = [replace(matrix.cells[0], size=2_500_000, pull_seconds=3.21), matrix.cells[1]]
+    console().print(picture(replace(matrix, cells=tuple(told)), by_node=False, wide=True))
+    assert "2.5 MB  3.2 s" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("form", ["json", "table"])
