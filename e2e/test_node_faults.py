@@ -261,13 +261,16 @@ def test_a_node_full_of_pods_hinders_no_other(cache, crowd, frail):
     cache.reaches(nodes(), "stop-signal")
     shown = cache.shown("stop-signal")
     sees(shown, "Too many pods", "Make room", state="absent", reason="NodeNotServed", on=[frail])
+    code, out = shown.wait("--timeout", "2s")
+    assert (code, "Too many pods" in out) == (3, True)
 
     end(cache.namespace, crowd[0])
     cache.reaches([frail], "stop-signal")
     sees_the_cure(shown, "Too many pods", reason="NodeServed", on=[*nodes(), frail])
+    assert shown.wait("--timeout", "60s")[0] == 0
 
 
-@pytest.mark.parametrize("kept", ["patch"], indirect=True)  # without, it takes 6 minutes: tests/keeper
+@pytest.mark.parametrize("kept", ["patch"], indirect=True)  # without, it waits for room: docs/promises.md
 def test_a_node_with_room_for_one_cache_pod_gets_the_edit_too(cache, frail):
     # One cache container asks for 10 MiB, so there is no room for the pod before and the pod after.
     sleeper(cache.namespace, "hog", memory=f"{free_memory() - 5}Mi")
@@ -295,6 +298,8 @@ def test_a_node_that_died_hinders_no_other(cache, frail):
         cache.edit("volume")
         cache.reaches(nodes(), "volume")
         cache.tells(frail, "volume", "NodeNotReady")
+        code, out = cache.shown("volume").wait("--timeout", "2s")
+        assert (code, "NodeNotReady" in out) == (3, True)
     cache.reaches([frail], "volume")
     sees_the_cure(cache.shown("volume"), "NodeNotReady", reason="NodeServed", on=[*nodes(), frail])
 

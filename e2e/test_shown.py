@@ -1,11 +1,8 @@
 """Whatever keeps an image from a node is seen in status, metrics, Events and page, and so is its end."""
 
-import os
-import subprocess
-
 import pytest
 from images import fresh_image, ill_image
-from realcluster import CONFIGMAP, KIP, KIP_RULES, TOP, apply, eventually, get, kubectl, write_list
+from realcluster import CONFIGMAP, KIP_RULES, apply, eventually, get, kubectl, write_list
 from surfaces import Surfaces, sees, sees_the_cure
 
 
@@ -19,19 +16,6 @@ def shown(namespace, deployment, keeper, port):
         HTTP_ADDRESS=f"127.0.0.1:{port}",
     ):
         yield Surfaces(namespace, port)
-
-
-def wait(namespace: str, *arguments: str) -> tuple[int, str]:
-    ended = subprocess.run(
-        [KIP, "wait", "-n", namespace, *arguments],
-        cwd=TOP,
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    return ended.returncode, ended.stdout
 
 
 @pytest.mark.parametrize(
@@ -48,13 +32,13 @@ def test_an_image_that_cannot_be_pulled_is_seen_everywhere_and_so_is_its_cure(
     good = fresh_image()
     write_list(namespace, {"good": good, "bad": ill_image(ill)})
     sees(shown, words, remedy)
-    code, out = wait(namespace, "--fail-fast", "--timeout", "120s")
+    code, out = shown.wait("--fail-fast", "--timeout", "120s")
     assert (code, "a retry does not cure bad" in out, remedy in out) == (3, True, True)
-    assert wait(namespace, "--image", "good", "--timeout", "60s")[0] == 0
+    assert shown.wait("--image", "good", "--timeout", "60s")[0] == 0
 
     write_list(namespace, {"good": good, "bad": fresh_image()})
     sees_the_cure(shown, words)
-    assert wait(namespace, "--timeout", "60s")[0] == 0
+    assert shown.wait("--timeout", "60s")[0] == 0
 
 
 def test_a_container_without_memory_is_seen_everywhere_and_so_is_its_cure(namespace, shown):
@@ -62,7 +46,7 @@ def test_a_container_without_memory_is_seen_everywhere_and_so_is_its_cure(namesp
     limits = {"CACHING_MEMORY_REQUEST": "1Ki", "CACHING_MEMORY_LIMIT": "1Ki"}
     write_list(namespace, images, **limits)
     sees(shown, "memory", "Raise CACHING_MEMORY_LIMIT")
-    code, out = wait(namespace, "--fail-fast", "--timeout", "120s")
+    code, out = shown.wait("--fail-fast", "--timeout", "120s")
     assert (code, "Raise CACHING_MEMORY_LIMIT" in out) == (3, True)
 
     write_list(namespace, images)
@@ -83,7 +67,7 @@ def test_a_quota_is_seen_everywhere_and_so_is_its_end(namespace, shown):
     )
     write_list(namespace, {"good": fresh_image(), "bad": fresh_image()})
     sees(shown, "exceeded quota", "Raise the quota", state="absent", reason="NodeNotServed")
-    code, out = wait(namespace, "--fail-fast", "--timeout", "5s")
+    code, out = shown.wait("--fail-fast", "--timeout", "5s")
     assert (code, "exceeded quota" in out) == (3, True)
 
     kubectl("-n", namespace, "delete", "resourcequota", "none")

@@ -24,7 +24,6 @@ from kip.core.stand_ins import (
     lies_as,
     net_for,
     reaches,
-    sleepers_of,
 )
 from kip.core.steps import Action, Manifest, Observed, Plan, Step, Target, Waited, Wanted
 
@@ -66,9 +65,6 @@ class Guarded:
     remarks: tuple[str, ...] = ()
 
 
-INCOMPLETE = Guarded(remarks=("the net is not complete",))
-
-
 def before(
     wanted: Wanted,
     observed: Observed,
@@ -79,14 +75,12 @@ def before(
     template: str,
     rolls: bool,
     everywhere: bool,
-    squeezes: bool,
 ) -> Guarded:
     """Return what has to be done before the cache `found` may be changed by `action`.
 
     A pod made from `template` (a fingerprint) is of the new kind already.
 
     `rolls` tells whether pods will be exchanged; with `everywhere` even those that are Ready lose their pins.
-    A change that `squeezes` makes way for pods that find no place; it may as well not be made.
     """
     nets = [other for other in observed.others if is_net(other)]
     # A cache with a selector of another's that is gone for a moment could not be made anew by anybody who
@@ -97,8 +91,6 @@ def before(
     guarded = Guarded()
     if rolls and observed.pods is None:
         guarded = _blind(wanted, found, nets, waited, everywhere=everywhere)
-        if guarded == INCOMPLETE and squeezes:
-            guarded = _if_there_is_room(wanted, found, nets)
     elif rolls and observed.pods is not None:
         guarded = _by_pods(
             wanted, found, nets, observed.pods, waited, template=template, everywhere=everywhere
@@ -119,7 +111,7 @@ def retire(wanted: Wanted, observed: Observed, found: Manifest, waited: Waited) 
     if newers == others:
         return Plan(pending="; ".join(reasons))
     if observed.pods is None:
-        return _retire_blind(found, [other for other in others if other not in newers], waited)
+        return _retire_blind(wanted, observed, found, [one for one in others if one not in newers], waited)
     needs = [(other, _needed(wanted, found, other, others, observed.pods, waited)) for other in others]
     moving = any(needed for other, needed in needs if not is_net(other))
     for other, needed in needs:
@@ -192,27 +184,27 @@ def _blind(
         return Guarded(Plan(pending="the net is being spread" if seen else UNSEEN))
     if all(map(_is_unwelcome, fitting)):
         return _spread(net_for(wanted.cache.manifest, found, held, free=False), UNWELCOME)
-    return INCOMPLETE
+    return Guarded(remarks=("the net is not complete",))
 
 
-def _if_there_is_room(wanted: Wanted, found: Manifest, nets: list[Manifest]) -> Guarded:
-    """Spread a net of nothing but the sleeper: if it is complete, there is room for the other one as well.
-
-    That one may then lack images that its nodes never had, and holds all others.
-    """
-    probe = net_for(wanted.cache.manifest, found, sleepers_of(found))
-    there = [net for net in nets if net["metadata"]["name"] == probe["metadata"]["name"]]
-    if not there:
-        return _spread(probe, "is there room for one more pod on each node?")
-    return Guarded() if is_complete(there[0]) else Guarded(remarks=("a node has no room for a net",))
-
-
-def _retire_blind(found: Manifest, others: list[Manifest], waited: Waited) -> Plan:
+def _retire_blind(
+    wanted: Wanted, observed: Observed, found: Manifest, others: list[Manifest], waited: Waited
+) -> Plan:
     progress = read_progress(found)
     nobody = progress.current and not progress.wanted
-    key = ("retire", found["metadata"]["uid"], found["metadata"].get("generation"), progress)
-    if is_complete(found) or nobody or waited(key) >= BLIND_RETIREMENT:
+    former = [other for other in others if not is_net(other)]
+    uids = frozenset(other["metadata"]["uid"] for other in (found, *former))
+    key = ("retire", uids, found["metadata"].get("generation"), progress)
+    if is_complete(found) or nobody:
         return Plan(tuple(_retirement(other, "the cache is complete") for other in others))
+    if waited(key) >= BLIND_RETIREMENT:
+        # A former cache may take up the place of this one: when it is gone, a net holds until that has come.
+        nets = [other for other in others if is_net(other)]
+        guarded = Guarded()
+        if former and not observed.net_refused:
+            guarded = _blind(wanted, found, nets, waited, everywhere=True)
+        gone = tuple(_retirement(other, "the cache holds what it can") for other in former or nets)
+        return guarded.plan or Plan(gone)
     names = ", ".join(other["metadata"]["name"] for other in others)
     return Plan(pending=f"{names} stays until the cache is complete")
 

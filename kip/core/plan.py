@@ -123,7 +123,6 @@ def _change(
         template=template,
         rolls=rolls or one_for_one or risky,
         everywhere=target is wanted.holder or one_for_one,
-        squeezes=one_for_one and not rolls,
     )
     if guarded.remarks and target is wanted.holder and not rolling.many_unready(wanted, found):
         # As above: better that new nodes pull at once than that pins are lost.
@@ -135,11 +134,7 @@ def _change(
         usual = rolling.at_pace(target, rolling.Pace(wanted.budget))
         return _change(wanted, observed, found, usual, reasons, waited)
     if guarded.remarks and one_for_one and not rolling.exchanges_one_for_one(found):
-        # It may wait: with a surge nothing is lost.
-        surging = rolling.with_surge(target)
-        if why := reasons_to_change(surging.manifest, surging.expected, found):
-            return _change(wanted, observed, found, surging, why, waited)
-        return Plan(pending="; ".join(guarded.remarks))
+        return Plan(pending="; ".join(guarded.remarks))  # it may wait: with a surge nothing is lost
     return guarded.plan or _plan(action, target, (*reasons, *guarded.remarks), found)
 
 

@@ -112,17 +112,18 @@ def pace(wanted: Wanted, observed: Observed, waited: Waited) -> Pace:
         # Without a net only a surge keeps the pins of all the other nodes.
         return exchange if is_flooded(found, observed, waited) and not observed.net_refused else usual
     progress = read_progress(found)
+    if not progress.current and (kept := _pace_of(found)):
+        return kept  # nothing is known yet; after an exchange without patch all counts are 0
     base = count_of(wanted.budget, progress.wanted)
-    before = _allowed(found, progress.wanted) or base
-    stalled_for = waited(("stalled", found["metadata"]["uid"], before, progress.updated))
-    one_for_one = is_flooded(found, observed, waited) or makes_room(found, observed, waited, stalled_for)
+    one_for_one = is_flooded(found, observed, waited) or makes_room(found, observed, waited)
     if is_rolled(found) or base >= progress.wanted:
         return exchange if one_for_one else usual
+    before = _allowed(found, progress.wanted) or base
     raised = before
     if observed.pods is not None:
         stalled = stalled_nodes(observed.pods, found["metadata"]["uid"], fingerprint_of(found))
         raised = base + stalled
-    if stalled_for >= STALL_PATIENCE:
+    if waited(("stalled", found["metadata"]["uid"], before, progress.updated)) >= STALL_PATIENCE:
         # Who cannot count the nodes that wait for a cure doubles it: one by one thousands would take days.
         raised = max(raised, before + (base if observed.pods is not None else before))
     raised = min(max(raised, before), progress.wanted)
@@ -130,15 +131,13 @@ def pace(wanted: Wanted, observed: Observed, waited: Waited) -> Pace:
     return Pace("0", now) if one_for_one else Pace(now)
 
 
-def makes_room(found: Manifest, observed: Observed, waited: Waited, stalled_for: float) -> bool:
+def makes_room(found: Manifest, observed: Observed, waited: Waited) -> bool:
     """Whether nodes with old pods are to exchange them one for one, as they have no room for two.
 
-    Once begun, it goes on until there are no old pods any more. Without the right to read pods nobody says
-    why a rollout has stalled (for so many seconds), so that this is tried for a while.
+    Once begun, it goes on until there are no old pods any more.
     """
     if observed.pods is None:
-        tried = STALL_PATIENCE <= stalled_for < 2 * STALL_PATIENCE
-        return not is_rolled(found) and (tried or exchanges_one_for_one(found))
+        return False
     uid, template = found["metadata"]["uid"], fingerprint_of(found)
     if exchanges_one_for_one(found):
         return bool(outdated_nodes(observed.pods, uid, template))
@@ -173,10 +172,12 @@ def at_pace(target: Target, chosen: Pace) -> Target:
     return Target(_at_pace(target.manifest, chosen), _at_pace(target.expected, chosen))
 
 
-def with_surge(target: Target) -> Target:
-    """Return a target that exchanges one for one as one that surges by as many."""
-    rolling = target.manifest["spec"]["updateStrategy"]["rollingUpdate"]
-    return at_pace(target, Pace(str(rolling["maxUnavailable"])))
+def _pace_of(found: Manifest) -> Pace | None:
+    """Return the pace of the strategy as it is, None where it has none."""
+    rolling = found["spec"].get("updateStrategy", {}).get("rollingUpdate")
+    if not rolling:
+        return None
+    return Pace(str(rolling.get("maxSurge", 0)), str(rolling.get("maxUnavailable", 0)))
 
 
 def _at_pace(manifest: Manifest, chosen: Pace) -> Manifest:

@@ -67,11 +67,6 @@ def images_of(daemonset: Manifest) -> frozenset[str]:
     return frozenset(item["image"] for item in daemonset["spec"]["template"]["spec"]["containers"])
 
 
-def sleepers_of(cache: Manifest) -> frozenset[str]:
-    """Return the images that the cache copies its sleeper from, which are on each node that has its pods."""
-    return frozenset(item["image"] for item in cache["spec"]["template"]["spec"]["initContainers"])
-
-
 def reaches(daemonset: Manifest, nodes: Iterable[str]) -> bool:
     """Whether a net was spread over these nodes: it names its nodes, or has them all."""
     try:

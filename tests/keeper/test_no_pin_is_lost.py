@@ -165,16 +165,36 @@ def test_where_a_policy_lets_no_pod_be_deleted_that_is_tried_once_and_the_rest_g
     assert (others, it.cluster.calls.count("delete pods")) == ({True}, 1)
 
 
-@pytest.mark.parametrize(("rights", "seconds"), [("kip's", 90), ("upstream's", 400)])
-def test_nodes_with_room_for_one_cache_pod_get_an_edit_too(rights, seconds):
-    it = world(rights, room=1)
+def test_nodes_with_room_for_one_cache_pod_get_an_edit_too():
+    it = world("kip's", room=1)
     it.run(8)
     it.edit(["a", "b"])
-    it.calm_down(seconds)
+    it.calm_down(90)
     assert (it.lost, it.cluster.pins()) == (
         [],
         {node: {image("a"), image("b")} for node in ("node1", "node2", "node3")},
     )
+
+
+@pytest.mark.parametrize("rights", RIGHTS)
+def test_a_cache_that_takes_up_the_place_of_its_successor_goes_before_the_nets(rights):
+    it = world(rights, room=1)
+    it.edit(["a", "bad"])
+    it.run(20)
+    it.edit(["a", "b", "bad"], DAEMONSET_NAME="other")
+    it.run(2100)
+    assert (it.lost, {image("b") in images for images in it.cluster.pins().values()}) == ([], {True})
+
+
+def test_a_limit_that_was_raised_stays_while_the_counts_of_an_exchanged_cache_are_not_there_yet():
+    it = world("upstream's", room=1, nodes=6)
+    it.edit(["a"], MAX_SURGE="1")
+    it.run(60)
+    it.edit(["a", "b"])
+    it.run(310)
+    it.looks = 2
+    it.run(700)
+    assert it.cluster.daemonset(it.name)["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] == 4
 
 
 @pytest.mark.parametrize("rights", RIGHTS)

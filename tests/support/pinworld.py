@@ -39,6 +39,8 @@ class World:
     kill_after: int = -1
     keeper: Reconciler | None = None
     busy: bool = False
+    looks: int = 1
+    """How often the keeper looks in a second; at its second look no controller has seen its write yet."""
     _since: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -109,7 +111,7 @@ class World:
         return EPOCH + timedelta(seconds=self.cluster.time)
 
     def second(self) -> None:
-        """Let the keeper look once, and a second pass."""
+        """Let the keeper look, and a second pass."""
         self.keeper = self.keeper or Reconciler(
             self.cluster, self.now, lambda: float(self.cluster.time), unasked(self.now)
         )
@@ -117,7 +119,8 @@ class World:
         chosen = settings(listed, REFRESH="never", DEPLOYMENT_NAME="kubernetes-image-puller", **self.values)
         self.busy = True
         try:
-            self.busy = self.keeper.reconcile(chosen).plan != Plan()
+            for _ in range(self.looks):
+                self.busy = self.keeper.reconcile(chosen).plan != Plan()
         except Killed:
             self.keeper = None
         except KipError as error:
