@@ -4,13 +4,17 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from uuid import uuid4
 
 import pytest
 from imagegc import ImageGc, full_disk
+from localcluster.layout import RESERVED
 from realcluster import (
     KIP_RULES,
     UPSTREAM_RULES,
     Keeper,
+    apply,
+    kubectl,
     make_deployment,
     make_keeper,
     namespace_for,
@@ -71,6 +75,18 @@ def namespace(request) -> Iterator[str]:
 def rules(request):
     """The rights of a keeper: kip's own Role, and upstream's."""
     return {"patch": KIP_RULES, "no patch": UPSTREAM_RULES}[request.param]
+
+
+@pytest.fixture
+def tainted() -> Iterator[str]:
+    """A node that no kubelet stands behind, with a taint and a label that nobody else uses."""
+    word = f"tainted-{uuid4().hex[:6]}"
+    taint = {"key": word, "value": "yes", "effect": "NoSchedule"}
+    labels = {"kubernetes.io/os": "linux", "kubernetes.io/hostname": word, word: "yes", RESERVED: word}
+    metadata = {"name": word, "labels": labels}
+    apply({"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {"taints": [taint]}})
+    yield word
+    kubectl("delete", "node", word)
 
 
 @pytest.fixture

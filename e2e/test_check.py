@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-from uuid import uuid4
 
 import pytest
 from localcluster.layout import RESERVED
@@ -34,18 +33,6 @@ def check(namespace, tmp_path):
         return ended.returncode, by_check
 
     return run
-
-
-@pytest.fixture
-def tainted():
-    """A node that no kubelet stands behind, with a taint and a label that nobody else uses."""
-    word = f"check-{uuid4().hex[:6]}"
-    taint = {"key": word, "value": "yes", "effect": "NoSchedule"}
-    labels = {"kubernetes.io/os": "linux", word: "yes", RESERVED: word}
-    metadata = {"name": word, "labels": labels}
-    apply({"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {"taints": [taint]}})
-    yield word
-    kubectl("delete", "node", word)
 
 
 def not_reserved() -> dict:

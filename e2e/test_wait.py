@@ -98,13 +98,16 @@ def test_an_image_that_is_not_listed_is_an_error_that_names_the_list(namespace, 
     assert (code, all(reference in errors for reference in images.values())) == (1, True)
 
 
-def test_some_nodes_can_be_chosen_by_their_labels(namespace, kept, images, wait):
+def test_some_nodes_can_be_chosen_by_their_labels(namespace, kept, images, wait, tainted):
     node = nodes()[0]
+    both = f"kubernetes.io/hostname in ({node},{tainted})"
     with kept(images):
         code, out, _, _ = wait("--timeout", "120s", "--nodes", f"kubernetes.io/hostname={node}")
         none, said, _, _ = wait("--timeout", "2s", "--nodes", "kubernetes.io/hostname=nowhere")
+        half, why, _, _ = wait("--timeout", "60s", "--fail-fast", "--nodes", both)
     assert (code, f"{len(images)} of {len(images)} images on 1 nodes" in out) == (0, True)
     assert (none, "no node matches" in said) == (3, True)
+    assert (half, f"on {tainted}: UntoleratedTaint: {tainted}=yes:NoSchedule" in why) == (3, True)
 
 
 def test_without_rights_it_says_so(namespace, kept, images, wait):

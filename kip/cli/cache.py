@@ -1,10 +1,11 @@
 """Reading the cache for the commands that show it or wait for it."""
 
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from kip.cluster.api import DAEMONSETS, DEPLOYMENTS, EVENTS, NODES, Cluster, Selection
@@ -12,8 +13,8 @@ from kip.config import sources
 from kip.config.images import CacheImage
 from kip.config.settings import Settings, read_settings
 from kip.core.kubernetes_events import FAILURES, PULLS, with_events
-from kip.core.node_selection import selected_nodes
-from kip.core.status import Matrix
+from kip.core.node_selection import is_selected, left_out_nodes
+from kip.core.status import Matrix, with_left_out
 from kip.core.waiting import Look, environment_of, not_yet_taken
 from kip.errors import Forbidden, NotFound, SettingsError
 from kip.keeper.observing import read_configmap, read_images
@@ -21,8 +22,13 @@ from kip.keeper.observing import read_configmap, read_images
 Manifest = dict[str, Any]
 
 
-def read_status(cluster: Cluster, namespace: str, name: str, *, pulls: bool = False) -> Matrix:
-    """Return the matrix of a cache, if asked for with what Events tell of its `pulls`: these are many.
+def read_status(
+    cluster: Cluster, namespace: str, name: str, *, pulls: bool = False, taints: bool = False
+) -> Matrix:
+    """Return the matrix of a cache.
+
+    If asked for it has what Events tell of `pulls`, which are many, and the nodes that `taints` leave out:
+    for these all nodes are read, where that is allowed.
 
     Raises NotFound when there is none.
     """
@@ -32,15 +38,19 @@ def read_status(cluster: Cluster, namespace: str, name: str, *, pulls: bool = Fa
             f"there is no DaemonSet {namespace}/{name}",
             hint="Name it with -n and --daemonset. `kubectl get daemonsets -A` lists all there are.",
         )
-    matrix = read_images(cluster, found, datetime.now(UTC), lambda: _nodes(cluster))
+    nodes = cache(lambda: _nodes(cluster))
+    matrix = read_images(cluster, found, datetime.now(UTC), lambda: nodes() or ())
+    if taints and (there := nodes()) is not None:
+        matrix = with_left_out(matrix, left_out_nodes(found, there))
     return with_events(matrix, _events(cluster, namespace)) if pulls else matrix
 
 
-def _nodes(cluster: Cluster) -> tuple[Manifest, ...]:
+def _nodes(cluster: Cluster) -> tuple[Manifest, ...] | None:
+    """Return all nodes, None where they may not be read."""
     try:
         return cluster.list_all(Selection(NODES, "")).items
     except Forbidden:
-        return ()
+        return None
 
 
 def _events(cluster: Cluster, namespace: str) -> Iterator[Manifest]:
@@ -77,11 +87,13 @@ class Looker:
             found = self.cluster.get(DAEMONSETS, self.namespace, self.name) or found
         matching = self._matching_nodes()
         matrix = read_images(self.cluster, found, datetime.now(UTC))
+        nodes = None if matching is None else _wanted_nodes(found, matching, matrix)
         held = found["spec"]["template"]["spec"]["containers"]
         return Look(
-            matrix,
+            matrix if matching is None else with_left_out(matrix, left_out_nodes(found, matching)),
             held=tuple(CacheImage(item["name"], item["image"]) for item in held),
-            nodes=None if matching is None else _wanted_nodes(found, matching, matrix),
+            nodes=nodes,
+            unselected=tuple(sorted(_names(matching or ()) - (nodes or frozenset()))),
             listed=listed,
             pending=not_yet_taken(found, settings) if settings else "",
             refused=refused,
@@ -141,6 +153,14 @@ class Looker:
 
 
 def _wanted_nodes(found: Manifest, matching: tuple[Manifest, ...], matrix: Matrix) -> frozenset[str]:
-    """Return the nodes that the cache should be on, and those that it is on, of the ones that match."""
-    names = {node["metadata"]["name"] for node in matching}
-    return selected_nodes(found, matching) | (names & set(matrix.nodes))
+    """Return the nodes that the cache selects, and those that it is on, of the ones that match.
+
+    One that a taint leaves out is wanted too: it was asked for, and stays empty.
+    """
+    pod = found["spec"]["template"]["spec"]
+    selected = _names(node for node in matching if is_selected(node, pod))
+    return selected | (_names(matching) & set(matrix.nodes))
+
+
+def _names(nodes: Iterable[Manifest]) -> frozenset[str]:
+    return frozenset(node["metadata"]["name"] for node in nodes)

@@ -69,7 +69,7 @@ def command(
     if watch:
         _show_live(cluster, place, by_node=by_node, wide=wide)
     pulls = output in ("json", "yaml") or (wide and not by_node)
-    matrix = read_status(cluster, place.namespace, place.daemonset_name, pulls=pulls)
+    matrix = read_status(cluster, place.namespace, place.daemonset_name, pulls=pulls, taints=True)
     if output in ("json", "yaml"):
         click.echo(document(to_document(matrix), output), nl=False)
     else:

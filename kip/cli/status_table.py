@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kip.cli.tables import amount, new_table, short_digest
 from kip.core.cell import Cell, State
+from kip.core.left_out import remarks
 from kip.core.status import Matrix
 from kip.core.troubles import troubles
 from kip.core.verdict import verdict
@@ -30,7 +31,7 @@ COUNTS = [state.value.upper() for state in State]
 
 
 def picture(matrix: Matrix, *, by_node: bool, wide: bool) -> "Group":
-    """Return the whole of what is shown: table, faults, verdict."""
+    """Return the whole of what is shown: table, faults, nodes that are left out, verdict."""
     from rich.console import Group  # noqa: PLC0415 - only people pay for it
     from rich.text import Text  # noqa: PLC0415
 
@@ -39,6 +40,7 @@ def picture(matrix: Matrix, *, by_node: bool, wide: bool) -> "Group":
     for trouble in troubles(matrix):
         wrong, *remedy = trouble.lines
         lines += [Text(wrong, style="red"), *map(Text, remedy)]
+    lines += map(Text, remarks(matrix.left_out or ()))
     return Group(table, *lines, Text(verdict(matrix)))
 
 

@@ -16,7 +16,8 @@ from kip.cli.waiter import End, Waiter, pauses
 from kip.cluster.client import connect
 from kip.config import sources
 from kip.config.partial import CachePlace
-from kip.core.cell import NODE_NOT_READY, Cell, State
+from kip.core.cell import NODE_NOT_READY, UNTOLERATED_TAINT, Cell, State
+from kip.core.naming import some_of
 from kip.core.progress import Progress
 from kip.core.status import Matrix, to_document
 from kip.core.troubles import refusal_of, troubles_in
@@ -161,13 +162,21 @@ def _said(end: End, place: CachePlace) -> Iterator[str]:
     if verdict.result is Result.REACHED:
         counts = f"{verdict.there} of {verdict.wanted} images on {verdict.nodes} nodes"
         yield f"Reached after {end.seconds:.0f} s: {counts} ({name})."
+        yield from _unselected(verdict)
         return
     how = "Failed" if verdict.result is Result.FAILED else "Not reached"
     yield f"{how} after {end.seconds:.0f} s: {progress(verdict) or 'nothing is known'} ({name})."
     refusal = refusal_of(end.matrix) if end.matrix else None
     for trouble in (*troubles_in(verdict.missing), *filter(None, [refusal])):
         yield from trouble.lines
+    yield from _unselected(verdict)
     yield f"Next: {_next(verdict, end.matrix, place)}"
+
+
+def _unselected(verdict: Verdict) -> Iterator[str]:
+    if verdict.unselected:
+        nodes = some_of(verdict.unselected)
+        yield f"Not waited for: {nodes}; NODE_SELECTOR or AFFINITY of the cache does not select them."
 
 
 def _next(verdict: Verdict, matrix: Matrix | None, place: CachePlace) -> str:
@@ -179,7 +188,7 @@ def _next(verdict: Verdict, matrix: Matrix | None, place: CachePlace) -> str:
     cell = min(verdict.missing, key=_worth_a_look, default=None)
     if cell is None or not cell.reason:
         return f"kip status -n {place.namespace} --daemonset {place.daemonset_name}"
-    if cell.state is State.WAITING:
+    if cell.state is State.WAITING or cell.reason == NODE_NOT_READY:
         return f"kubectl describe node {cell.node}"
     return (
         f"kubectl -n {place.namespace} describe pods --field-selector spec.nodeName={cell.node}"
@@ -188,8 +197,9 @@ def _next(verdict: Verdict, matrix: Matrix | None, place: CachePlace) -> str:
     )
 
 
-def _worth_a_look(cell: Cell) -> tuple[bool, bool, bool]:
-    return (cell.state is not State.FAILED, cell.reason != NODE_NOT_READY, not cell.reason)
+def _worth_a_look(cell: Cell) -> tuple[bool, ...]:
+    first = (cell.state is State.FAILED, cell.reason == UNTOLERATED_TAINT, cell.reason == NODE_NOT_READY)
+    return (*(not it for it in first), not cell.reason)
 
 
 def _document(end: End, place: CachePlace) -> dict[str, Any]:
@@ -200,4 +210,5 @@ def _document(end: End, place: CachePlace) -> dict[str, Any]:
     result = "timeout" if verdict.result is Result.OPEN else verdict.result.value
     wait = {"result": result, "why": verdict.why, "seconds": round(end.seconds, 1)}
     wait |= {"there": verdict.there, "wanted": verdict.wanted}
+    wait |= {"unselected": [*verdict.unselected]}
     return {**to_document(matrix), "wait": wait}

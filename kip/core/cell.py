@@ -14,7 +14,10 @@ FAILED_CREATE = "FailedCreate"
 UNSCHEDULABLE = "Unschedulable"
 """The scheduler's word for a pod that has no place on its node."""
 
-OF_THE_NODE = (NODE_NOT_READY, KUBELET_SILENT, FAILED_CREATE, UNSCHEDULABLE)
+UNTOLERATED_TAINT = "UntoleratedTaint"
+"""After the scheduler's words, "had untolerated taint": the DaemonSet controller says nothing of it."""
+
+OF_THE_NODE = (NODE_NOT_READY, KUBELET_SILENT, FAILED_CREATE, UNSCHEDULABLE, UNTOLERATED_TAINT)
 """Reasons that are about the node or the place on it, whatever the image."""
 
 

@@ -9,6 +9,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from kip.core.left_out import LeftOut
+from kip.core.taints import written
+
 Node = Mapping[str, Any]
 
 AUTOMATIC = (
@@ -120,3 +123,15 @@ def selected_nodes(daemonset: Mapping[str, Any], nodes: Iterable[Node]) -> froze
         for node in nodes
         if is_selected(node, pod) and not untolerated(node, tolerations)
     )
+
+
+def left_out_nodes(daemonset: Mapping[str, Any], nodes: Iterable[Node]) -> tuple[LeftOut, ...]:
+    """Return those nodes, by name, that labels and affinity select and taints keep the cache's pods from."""
+    pod = daemonset["spec"]["template"]["spec"]
+    tolerations = pod.get("tolerations") or ()
+    found = (
+        LeftOut(node["metadata"]["name"], tuple(written(taint) for taint in untolerated(node, tolerations)))
+        for node in nodes
+        if is_selected(node, pod)
+    )
+    return tuple(sorted(one for one in found if one.taints))

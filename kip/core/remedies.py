@@ -48,6 +48,8 @@ REACH = "It is tried again. If it lasts, see whether the node reaches the regist
 RAISE = "Raise CACHING_MEMORY_LIMIT; 30Mi is enough for every container runtime."
 LIMITED = "Its memory limit is too low: see what a webhook or a LimitRange sets."
 ADDED = "The node cannot run the sleeper in this image: see what a webhook or a security profile adds to it."
+TAINTED = "Or leave the node out: by NODE_SELECTOR or AFFINITY, or by what was asked for."
+NOT_WELL = "The image comes once the taint is gone, see `kubectl describe node`."
 ROOM = "Make room on the node, lower CACHING_*_REQUEST, or set CACHING_PRIORITY_CLASS."
 PODS_ROOM = "Make room on the node: its kubelet's maxPods is reached. Or set CACHING_PRIORITY_CLASS."
 SETS_UP = "The node cannot set up the pod: see its network plug-in, runtime and disk."
@@ -104,6 +106,8 @@ REMEDIES = (
     Remedy("Unschedulable", "Too many pods", PODS_ROOM),
     Remedy("Unschedulable", "taint", "Tolerate it by TOLERATIONS, or leave the node out by AFFINITY."),
     Remedy(r"OutOf\w+|Evicted|\w*Pressure", "", "Make room on the node."),
+    Remedy("UntoleratedTaint", "", TAINTED, lasting=True),
+    Remedy("NodeNotReady", "has the taint", NOT_WELL),
     Remedy("NodeNotReady|KubeletSilent", "", SILENT),
     Remedy("FailedCreate", "(?:exceeded|failed) quota", "Raise the quota; `kip check` says by how much."),
     Remedy("FailedCreate", "violates PodSecurity", "Allow `restricted` pods there; see what a webhook adds."),

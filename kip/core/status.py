@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from kip.core.cell import FAILED_CREATE, NODE_NOT_READY, Cell, State
+from kip.core.left_out import LeftOut
 from kip.core.listed import Listed
 from kip.core.pod_status import (
     cells_of,
@@ -19,6 +20,7 @@ from kip.core.pod_status import (
     node_of,
 )
 from kip.core.progress import Progress, read_progress
+from kip.core.taints import tolerations_for
 
 Manifest = dict[str, Any]
 API_VERSION = "kip.dev/v1alpha1"
@@ -39,7 +41,8 @@ class Matrix:
     says in the DaemonSet controller's words why it can make no pod, as far as that is known. `unstarted` has
     node and uid of each pod that its kubelet took up and could not start by now; only Events tell why.
     `images` are name and reference of the entries, in the order of the list, also while no node has a pod;
-    `newest_pod` is when the last pod was made (RFC 3339).
+    `newest_pod` is when the last pod was made (RFC 3339). `left_out` are the selected nodes that have no pod,
+    and are not counted, as taints keep them out; None where the nodes were not looked at.
     """
 
     namespace: str
@@ -53,6 +56,7 @@ class Matrix:
     unstarted: tuple[tuple[str, str], ...] = ()
     images: tuple[tuple[str, str], ...] = ()
     newest_pod: str = ""
+    left_out: tuple[LeftOut, ...] | None = None
 
     @property
     def without_pod(self) -> int:
@@ -142,6 +146,12 @@ def with_podless(matrix: Matrix, selected: Iterable[str], refused: str) -> Matri
     return replace(matrix, podless=podless, refused=refused, cells=(*matrix.cells, *cells))
 
 
+def with_left_out(matrix: Matrix, found: Iterable[LeftOut]) -> Matrix:
+    """Return the matrix with the nodes that taints leave out: a pod that was there before one may stay."""
+    there = set(matrix.nodes)
+    return replace(matrix, left_out=tuple(one for one in found if one.node not in there))
+
+
 def to_document(matrix: Matrix) -> Manifest:
     """Return the matrix as plain values, for `-o json`; the keys are a promise to programs."""
     return {
@@ -156,6 +166,7 @@ def to_document(matrix: Matrix) -> Manifest:
             "state": matrix.progress.state,
             "without_pod": matrix.without_pod,
             "refused": matrix.refused,
+            "left_out": None if matrix.left_out is None else [_left_out(one) for one in matrix.left_out],
         },
         "images": [
             {"name": name, "image": image, **{state.value: count[state] for state in State}}
@@ -179,6 +190,11 @@ def to_document(matrix: Matrix) -> Manifest:
             for cell in matrix.cells
         ],
     }
+
+
+def _left_out(found: LeftOut) -> Manifest:
+    lacking = tolerations_for(found.standing)
+    return {"node": found.node, "taints": [*found.taints], "tolerations": [*lacking]}
 
 
 def _see(

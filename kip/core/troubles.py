@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kip.core.cell import FAILED_CREATE, OF_THE_NODE, Cell, State
+from kip.core.cell import FAILED_CREATE, OF_THE_NODE, UNTOLERATED_TAINT, Cell, State
 from kip.core.naming import some_of
 from kip.core.remedies import remedy_text
 from kip.core.status import Matrix
@@ -89,9 +89,7 @@ def troubles_in(cells: Iterable[Cell]) -> tuple[Trouble, ...]:
     groups: dict[tuple[str, ...], list[Cell]] = {}
     for cell in cells:
         if cell.reason:
-            failed = _is_failed(cell)
-            key = (SAME.get(cell.reason, cell.reason), *([cell.name] if failed else []))
-            groups.setdefault(key, []).append(cell)
+            groups.setdefault(_kind(cell), []).append(cell)
     return tuple(_trouble(cells) for cells in groups.values())
 
 
@@ -108,6 +106,14 @@ def _trouble(cells: list[Cell]) -> Trouble:
         count=len(nodes),
         failed=_is_failed(first),
     )
+
+
+def _kind(cell: Cell) -> tuple[str, ...]:
+    reason = SAME.get(cell.reason, cell.reason)
+    if _is_failed(cell):
+        return (reason, cell.name)
+    # Each taint needs a toleration of its own.
+    return (reason, cell.message) if cell.reason == UNTOLERATED_TAINT else (reason,)
 
 
 def _is_failed(cell: Cell) -> bool:

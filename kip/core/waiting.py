@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -10,7 +10,7 @@ from kip.config.findings import Unreadable
 from kip.config.images import CacheImage
 from kip.config.references import parse_reference
 from kip.config.settings import Settings
-from kip.core.cell import FAILED_CREATE, Cell, State
+from kip.core.cell import FAILED_CREATE, UNTOLERATED_TAINT, Cell, State
 from kip.core.remedies import remedy_for
 from kip.core.render import OPERATING_SYSTEM
 from kip.core.status import Matrix
@@ -51,14 +51,16 @@ class Look:
     """What one look at the cluster found.
 
     `matrix` is None while there is no cache. `nodes` are those that it has to be on, where the caller named
-    some by a selector. `listed` is what the settings ask for, None where they cannot be read; `pending` says
-    in words what of them the cache does not show yet, `refused` that they cannot be used, `left_out` which
-    entries of the list cannot. `held` is the cache's own list.
+    some by a selector; `unselected` those of them that its own node selection leaves out. `listed` is what
+    the settings ask for, None where they cannot be read; `pending` says in words what of them the cache does
+    not show yet, `refused` that they cannot be used, `left_out` which entries of the list cannot. `held` is
+    the cache's own list.
     """
 
     matrix: Matrix | None
     held: tuple[CacheImage, ...] = ()
     nodes: frozenset[str] | None = None
+    unselected: tuple[str, ...] = ()
     listed: tuple[CacheImage, ...] | None = None
     pending: str = ""
     refused: str = ""
@@ -67,7 +69,10 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How the wait stands: `there` of `wanted` images times nodes, why not more, and what is missing."""
+    """How the wait stands: `there` of `wanted` images times nodes, why not more, and what is missing.
+
+    `unselected` are nodes that were chosen and are not waited for, as the cache does not select them.
+    """
 
     result: Result
     there: int
@@ -75,6 +80,7 @@ class Verdict:
     nodes: int
     why: str = ""
     missing: tuple[Cell, ...] = ()
+    unselected: tuple[str, ...] = ()
 
 
 class NotListed(KipError):
@@ -92,7 +98,7 @@ def judge(goal: Goal, look: Look) -> Verdict:
     nodes = _count_of_nodes(matrix, look.nodes)
     there = sum(cell.state is State.CACHED for cell in cells)
     missing = tuple(cell for cell in cells if cell.state is not State.CACHED)
-    verdict = Verdict(Result.OPEN, there, nodes * len(asked), nodes, missing=missing)
+    verdict = Verdict(Result.OPEN, there, nodes * len(asked), nodes, "", missing, look.unselected)
     if doubt := _doubt(look, matrix, asked if goal.images else ()):
         failed = goal.fail_fast and bool(look.refused)
         return _with(verdict, Result.FAILED if failed else Result.OPEN, doubt)
@@ -117,8 +123,11 @@ def _reached(goal: Goal, look: Look, verdict: Verdict) -> Verdict:
 
 
 def is_lasting(cell: Cell) -> bool:
-    """Whether an image failed with a reason that no retry cures soon; when in doubt it may pass."""
-    if cell.state is not State.FAILED:
+    """Whether an image is kept away by what no retry cures soon; when in doubt it may pass.
+
+    One without a pod waits for a place, but on a node with a taint that somebody has to tolerate.
+    """
+    if cell.state is not State.FAILED and cell.reason != UNTOLERATED_TAINT:
         return False
     remedy = remedy_for(cell.reason, cell.message)
     return remedy is not None and remedy.lasting
@@ -149,7 +158,7 @@ def environment_of(deployment: Manifest) -> tuple[dict[str, str], tuple[str, ...
 
 
 def _with(verdict: Verdict, result: Result, why: str) -> Verdict:
-    return Verdict(result, verdict.there, verdict.wanted, verdict.nodes, why, verdict.missing)
+    return replace(verdict, result=result, why=why)
 
 
 def _doubt(look: Look, matrix: Matrix, asked: tuple[CacheImage, ...]) -> str:
@@ -203,10 +212,11 @@ def _cells(matrix: Matrix, nodes: frozenset[str] | None, asked: Iterable[CacheIm
 
 
 def _unseen(matrix: Matrix, nodes: frozenset[str], asked: Iterable[CacheImage]) -> Iterator[Cell]:
-    reason, message = (FAILED_CREATE, matrix.refused) if matrix.refused else NO_POD
+    tainted = {found.node: found.why for found in matrix.left_out or ()}
+    others = (FAILED_CREATE, matrix.refused) if matrix.refused else NO_POD
     for entry in asked:
         for node in sorted(nodes - set(matrix.nodes)):
-            yield Cell(node, entry.name, entry.image, State.ABSENT, reason, message)
+            yield Cell(node, entry.name, entry.image, State.ABSENT, *tainted.get(node, others))
 
 
 def _count_of_nodes(matrix: Matrix, nodes: frozenset[str] | None) -> int:

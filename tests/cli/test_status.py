@@ -10,7 +10,7 @@ from samples import manifest, stored
 
 from kip.cli.status_table import picture
 from kip.cli.tables import console
-from kip.cluster.api import EVENTS, PODS, Listing
+from kip.cluster.api import EVENTS, NODES, PODS, Listing
 from kip.core.status import with_podless
 from kip.errors import Forbidden
 
@@ -226,3 +226,60 @@ def test_why_nodes_have_no_pod_is_told_with_a_remedy(kip, cluster):
             "  Raise the quota; `kip check` says by how much.",
         ],
     )
+
+
+TAINTED = {
+    "metadata": {"name": "gpu1", "labels": {"kubernetes.io/os": "linux"}},
+    "spec": {"taints": [{"key": "pool", "value": "gpu", "effect": "NoSchedule"}]},
+}
+LACKING = {"key": "pool", "operator": "Exists", "effect": "NoSchedule"}
+
+
+@pytest.fixture
+def beside_a_tainted_node(kip, cluster):
+    """Show a complete cache beside a node that a taint leaves out; give what was asked for, too."""
+
+    def show(*arguments: str) -> tuple[int, str, list]:
+        found, asked = cache(1), []
+        there = {PODS: (pod(found, "node1", RUNNING),), NODES: (TAINTED,)}
+
+        def read(selection):
+            asked.append(selection.resource)
+            return Listing(there.get(selection.resource, ()), "1")
+
+        cluster(found).list_all = read
+        return *kip("status", *arguments, **VALUES)[:2], asked
+
+    return show
+
+
+def test_a_node_that_a_taint_leaves_out_is_a_remark_beside_a_complete_cache(beside_a_tainted_node):
+    code, out, asked = beside_a_tainted_node()
+    assert (code, asked.count(NODES), out.splitlines()[2:]) == (
+        0,
+        1,
+        [
+            "1 selected node is left out by taints: gpu1 (pool=gpu:NoSchedule)",
+            f"  Add {json.dumps(LACKING)} to TOLERATIONS, or exclude them by NODE_SELECTOR or AFFINITY.",
+            "Complete: 1 images on 1 nodes (DaemonSet images/kubernetes-image-puller).",
+        ],
+    )
+
+
+def test_programs_are_told_of_nodes_that_taints_leave_out(beside_a_tainted_node):
+    code, out, _ = beside_a_tainted_node("-o", "json")
+    document = json.loads(out)
+    assert (code, document["complete"], document["nodes"]["left_out"]) == (
+        0,
+        True,
+        [{"node": "gpu1", "taints": ["pool=gpu:NoSchedule"], "tolerations": [LACKING]}],
+    )
+
+
+def test_where_nodes_may_not_be_listed_nothing_is_said_of_taints(kip, cluster):
+    found = cache(1)
+    items = {**pod(found, "node1", RUNNING), "kind": "Pod"}
+    items["metadata"] |= {"name": "cache-node1", "namespace": "images"}
+    cluster(found, items).failures["list nodes"] = [Forbidden("no")]
+    code, out, _ = kip("status", "-o", "json", **VALUES)
+    assert (code, json.loads(out)["nodes"]["left_out"]) == (0, None)

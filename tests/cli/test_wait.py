@@ -118,6 +118,52 @@ def test_nodes_by_label_need_the_right_to_list_nodes(kip, cluster):
     assert (code, "--nodes needs the right to list nodes" in err) == (4, True)
 
 
+def node(name: str, *taints: dict, system: str = "linux") -> dict:
+    metadata = {"name": name, "namespace": "", "labels": {"kubernetes.io/os": system}}
+    return {"kind": "Node", "metadata": metadata, "spec": {"taints": list(taints)}}
+
+
+GPU = {"key": "pool", "value": "gpu", "effect": "NoSchedule"}
+LACKING = '{"key": "pool", "operator": "Exists", "effect": "NoSchedule"}'
+
+
+def test_a_pool_is_not_filled_while_a_taint_leaves_one_of_its_nodes_out(kip, cluster):
+    cluster(*filled(node1=RUNNING), node("node1"), node("gpu1", GPU))
+    code, out, _ = kip("wait", "--nodes", "pool=gpu", "--fail-fast", **VALUES)
+    taint, why = "pool=gpu:NoSchedule", "1 of 2 images are there; 1 absent; a retry does not cure tools"
+    assert (code, out.splitlines()) == (
+        3,
+        [
+            f"Failed after 0 s: {why} (DaemonSet images/{NAME}).",
+            f"tools on gpu1: UntoleratedTaint: {taint}; to cache there too, add {LACKING} to TOLERATIONS",
+            "  Or leave the node out: by NODE_SELECTOR or AFFINITY, or by what was asked for.",
+            "Next: kip check -n images",
+        ],
+    )
+
+
+def test_a_node_that_is_ill_is_missing_and_may_get_well(kip, cluster):
+    ill = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+    cluster(*filled(node1=RUNNING), node("node1"), node("node2", ill))
+    code, out, _ = kip("wait", "--nodes", "pool=a", "--fail-fast", "--timeout", "0", **VALUES)
+    assert (code, out.startswith("Not reached"), "tools on node2: NodeNotReady: " in out) == (3, True, True)
+    assert out.splitlines()[-1] == "Next: kubectl describe node node2"
+
+
+def test_a_tainted_node_whose_pod_stayed_counts_by_what_its_pod_holds(kip, cluster):
+    cluster(*filled(node1=RUNNING), node("node1", GPU))
+    assert kip("wait", "--nodes", "pool=gpu", **VALUES)[0] == 0
+
+
+def test_chosen_nodes_that_the_cache_does_not_select_are_named_and_not_waited_for(kip, cluster):
+    cluster(*filled(node1=RUNNING), node("node1"), node("windows1", system="windows"))
+    code, out, _ = kip("wait", "--nodes", "pool=a", **VALUES)
+    said = "Not waited for: windows1; NODE_SELECTOR or AFFINITY of the cache does not select them."
+    assert (code, out.splitlines()[1:]) == (0, [said])
+    _, out, _ = kip("wait", "--nodes", "pool=a", "-o", "json", **VALUES)
+    assert json.loads(out)["wait"]["unselected"] == ["windows1"]
+
+
 @pytest.mark.parametrize("text", ["", "soon", "-1", "1d"])
 def test_a_timeout_that_is_no_duration_is_refused(kip, cluster, text):
     cluster()

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kip.core.node_selection import AUTOMATIC, is_selected, may_add_nodes, tolerates, untolerated
+from kip.core.left_out import LeftOut
+from kip.core.node_selection import (
+    AUTOMATIC,
+    is_selected,
+    left_out_nodes,
+    may_add_nodes,
+    selected_nodes,
+    tolerates,
+    untolerated,
+)
 
 WORDS = st.sampled_from(["", "a", "b", "5", "7"])
 LABELS = st.dictionaries(st.sampled_from("xyz"), WORDS)
@@ -123,6 +132,17 @@ def test_daemonsets_go_to_cordoned_and_pressed_nodes_by_themselves():
 def test_a_control_plane_node_needs_a_toleration():
     taint = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
     assert untolerated(node({}, taint), []) == (taint,)
+
+
+def test_a_node_is_gone_to_or_left_out_by_its_taints_or_not_selected_at_all():
+    gpu = {"key": "pool", "value": "gpu", "effect": "NoSchedule"}
+    nodes = [node({"os": "linux"}, gpu, name=name) for name in ("gpu2", "gpu1")]
+    nodes += [node({"os": "linux"}, name="ours"), node({"os": "windows"}, gpu, name="theirs")]
+    daemonset = {"spec": {"template": {"spec": {"nodeSelector": {"os": "linux"}}}}}
+    assert selected_nodes(daemonset, nodes) == {"ours"}
+    assert left_out_nodes(daemonset, nodes) == tuple(
+        LeftOut(name, ("pool=gpu:NoSchedule",)) for name in ("gpu1", "gpu2")
+    )
 
 
 LINUX = {"nodeSelector": {"os": "linux"}}

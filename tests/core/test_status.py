@@ -6,8 +6,9 @@ import pytest
 from samples import manifest, stored
 
 from kip.core.cell import State
+from kip.core.left_out import LeftOut
 from kip.core.pod_status import node_of
-from kip.core.status import read_matrix, to_document
+from kip.core.status import read_matrix, to_document, with_left_out
 
 IMAGES = "tools=registry.example/tools:1.4.2;ide=registry.example/ide:next"
 DIGEST = "registry.example/tools@sha256:" + "ab" * 32
@@ -334,10 +335,32 @@ def test_the_document_has_the_promised_keys():
     places = (document, document["nodes"], document["images"][0], document["cells"][0])
     assert [" ".join(place) for place in places] == [
         "apiVersion namespace daemonset generation complete nodes images cells",
-        "wanted seen state without_pod refused",
+        "wanted seen state without_pod refused left_out",
         "name image cached pulling waiting failed absent",
         "node name image state reason message digest since attempts pull_seconds size next_try",
     ]
+
+
+GPU = LeftOut("gpu1", ("pool=gpu:NoSchedule", "node.kubernetes.io/not-ready:NoSchedule"))
+LACKING = {"key": "pool", "operator": "Exists", "effect": "NoSchedule"}
+
+
+def test_the_document_names_the_nodes_that_taints_leave_out_and_what_they_need():
+    found = to_document(with_left_out(read_matrix(cache(), [pod()]), [GPU]))["nodes"]["left_out"]
+    assert found == [{"node": "gpu1", "taints": [*GPU.taints], "tolerations": [LACKING]}]
+
+
+def test_where_nodes_were_not_looked_at_the_document_does_not_say_that_none_is_left_out():
+    assert to_document(read_matrix(cache(), [pod()]))["nodes"]["left_out"] is None
+
+
+def test_a_node_that_a_taint_leaves_out_makes_no_cache_incomplete():
+    found = with_left_out(read_matrix(cache(), [pod()]), [GPU])
+    assert (found.complete, found.left_out) == (True, (GPU,))
+
+
+def test_a_node_whose_pod_stayed_when_it_was_tainted_is_not_left_out():
+    assert with_left_out(read_matrix(cache(), [pod("gpu1")]), [GPU]).left_out == ()
 
 
 def test_the_document_counts_each_image():

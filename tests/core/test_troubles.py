@@ -10,7 +10,7 @@ from kip.core.cell import Cell, State
 from kip.core.progress import Progress
 from kip.core.remedies import REMEDIES, remedy_for, remedy_of_pull
 from kip.core.status import Matrix, with_podless
-from kip.core.troubles import troubles
+from kip.core.troubles import troubles, troubles_in
 
 QUOTA = 'pods "cache-x" is forbidden: exceeded quota: few, requested: pods=1, used: pods=2, limited: pods=2'
 
@@ -45,6 +45,17 @@ def test_an_image_that_is_held_by_a_pod_without_a_successor_is_a_trouble_of_its_
     cells = [Cell("n1", name, f"{name}:1", State.CACHED, "Unschedulable", "Too many pods") for name in "ab"]
     (found,) = troubles(matrix(*cells))
     assert (found.failed, found.line) == (False, "a, b on n1: Unschedulable: Too many pods")
+
+
+def test_each_taint_is_a_trouble_of_its_own_as_it_needs_a_toleration_of_its_own():
+    cells = [
+        Cell(node, "ide", "ide:1", State.ABSENT, "UntoleratedTaint", taint)
+        for node, taint in (("n1", "a=b:NoSchedule"), ("n2", "c:NoExecute"), ("n3", "a=b:NoSchedule"))
+    ]
+    assert [(found.message, found.nodes) for found in troubles_in(cells)] == [
+        ("a=b:NoSchedule", ("n1", "n3")),
+        ("c:NoExecute", ("n2",)),
+    ]
 
 
 def test_failing_images_come_before_nodes_and_the_widest_first():
@@ -106,6 +117,8 @@ def test_nodes_that_are_not_known_are_counted_as_absent():
         ("Unschedulable", "untolerated taint", "TOLERATIONS"),
         ("OutOfmemory", "", "room"),
         ("NodeNotReady", "", "kubectl describe node"),
+        ("NodeNotReady", "left out for as long as it has the taint a/b:NoSchedule", "once the taint is gone"),
+        ("UntoleratedTaint", "pool=gpu:NoSchedule", "NODE_SELECTOR"),
         ("FailedCreate", QUOTA, "quota"),
         ("FailedCreate", 'violates PodSecurity "restricted:latest"', "restricted"),
         ("FailedCreate", "unable to validate against any security context constraint", "restricted-v2"),
@@ -134,7 +147,7 @@ def test_a_pull_has_remedies_of_its_own(reason, message, remedy):
 
 def test_no_remedy_of_a_pull_names_a_setting_of_the_cache():
     names = {field.name.upper() for field in fields(Settings)} - {"KIP_IMAGE"}
-    of_others = {"FailedCreate", "Unschedulable"}  # no controller makes pods of a pull, none is scheduled
+    of_others = {"FailedCreate", "Unschedulable", "UntoleratedTaint"}  # a pull needs neither
     rows = [row for row in REMEDIES if row.reason not in of_others]
     texts = [row.text if row.of_pull is None else row.of_pull for row in rows]
     assert [text for text in texts if names & set(re.findall(r"[A-Z_]{4,}", text))] == []

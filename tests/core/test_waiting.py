@@ -7,7 +7,7 @@ from samples import manifest, settings, stored
 
 from kip.config.images import CacheImage
 from kip.core.cell import Cell, State
-from kip.core.node_selection import selected_nodes
+from kip.core.left_out import LeftOut
 from kip.core.progress import Progress
 from kip.core.status import Matrix
 from kip.core.waiting import (
@@ -204,6 +204,42 @@ def test_a_node_without_a_pod_is_told_as_missing():
     ]
 
 
+def tainted(*taints: str, **values) -> Look:
+    """Return a look at nodes n0, that has all, and gpu1, that these taints leave out."""
+    found = look((CACHED,), (CACHED,), nodes=frozenset({"n0", "gpu1"}), **values)
+    return replace(found, matrix=replace(found.matrix, left_out=(LeftOut("gpu1", taints),)))
+
+
+STANDING, PASSING = "pool=gpu:NoSchedule", "node.kubernetes.io/not-ready:NoSchedule"
+
+
+@pytest.mark.parametrize(
+    ("taints", "reason", "lasting"),
+    [
+        ((STANDING,), "UntoleratedTaint", True),
+        ((STANDING, PASSING), "UntoleratedTaint", True),
+        ((PASSING,), "NodeNotReady", False),
+    ],
+)
+def test_a_chosen_node_that_a_taint_leaves_out_is_missing_and_for_certain_if_the_taint_stays(
+    taints, reason, lasting
+):
+    found = judge(Goal(("ide",), fail_fast=True), tainted(*taints))
+    assert [(each.node, each.state, each.reason) for each in found.missing] == [
+        ("gpu1", State.ABSENT, reason)
+    ]
+    assert (found.result, found.there, found.wanted) == (Result.FAILED if lasting else Result.OPEN, 1, 2)
+
+
+def test_without_fail_fast_a_taint_may_yet_be_taken_away():
+    assert judge(Goal(), tainted(STANDING)).result is Result.OPEN
+
+
+def test_an_edit_of_the_tolerations_that_is_not_taken_yet_may_be_the_cure_of_a_taint():
+    found = tainted(STANDING, pending="TOLERATIONS")
+    assert judge(Goal(fail_fast=True), found).result is Result.OPEN
+
+
 @pytest.mark.parametrize(
     ("edit", "place"),
     [
@@ -222,15 +258,6 @@ def test_an_edit_that_the_cache_does_not_show_is_named(edit, place):
 def test_a_list_in_another_order_is_the_same_list():
     first, second = "tools=registry.example/tools:1.4.2", "ide=registry.example/ide:next"
     assert not_yet_taken(stored(manifest(f"{first};{second}")), settings(f"{second};{first}")) == ""
-
-
-def test_nodes_that_the_cache_does_not_go_to_are_not_waited_for():
-    def node(name: str, *taints: dict) -> dict:
-        labels = {"kubernetes.io/os": "linux"}
-        return {"metadata": {"name": name, "labels": labels}, "spec": {"taints": list(taints)}}
-
-    tainted = node("theirs", {"key": "theirs", "effect": "NoSchedule"})
-    assert selected_nodes(stored(manifest()), [node("ours"), tainted]) == {"ours"}
 
 
 def test_a_deployments_variables_and_the_configmaps_that_it_takes_whole_are_read():

@@ -1,5 +1,6 @@
 """Nodes that the cache reaches, and those that it does not."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,14 +8,12 @@ from typing import Any
 
 from kip.core.check.findings import Finding, State, Unread
 from kip.core.node_selection import is_selected, untolerated
+from kip.core.taints import is_passing, tolerations_for, written
 
 Manifest = dict[str, Any]
 
 MOST_CONTAINERS = 300_000
 """What Kubernetes is made for in one cluster (kubernetes.io, "Considerations for large clusters")."""
-
-PASSING = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
-"""Taints that Kubernetes itself puts on a node, for as long as it is not well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ def reach(nodes: Sequence[Mapping[str, Any]], pod: Mapping[str, Any]) -> Reach:
     selected = [node for node in nodes if is_selected(node, pod)]
     tolerations = pod.get("tolerations") or ()
     kept_away = [found for node in selected if (found := untolerated(node, tolerations))]
-    counts = Counter(taint for found in kept_away for taint in {_written(one) for one in found})
+    counts = Counter(taint for found in kept_away for taint in {written(one) for one in found})
     return Reach(len(nodes), len(selected), len(selected) - len(kept_away), tuple(sorted(counts.items())))
 
 
@@ -61,12 +60,10 @@ def _taints(found: Reach) -> tuple[Finding, ...]:
 
 
 def _remedy(taint: str) -> str:
-    if taint.startswith(PASSING):
-        return "Kubernetes set it and takes it away once the node is well; nothing is to be done here."
-    key = taint.partition(":")[0].partition("=")[0]
-    effect = taint.rpartition(":")[2]
-    toleration = f'{{"key": "{key}", "operator": "Exists", "effect": "{effect}"}}'
-    return f"To cache there too, add {toleration} to TOLERATIONS."
+    if is_passing(taint):
+        return "It was set by Kubernetes, or by what manages the node, and goes once the node is well."
+    (toleration,) = tolerations_for([taint])
+    return f"To cache there too, add {json.dumps(toleration)} to TOLERATIONS."
 
 
 def _containers(nodes: int, images: int) -> Finding:
@@ -81,8 +78,3 @@ def _containers(nodes: int, images: int) -> Finding:
         remedy = "Keep room for everybody else's containers."
         return Finding("containers", State.WARNING, f"{message}, of {MOST_CONTAINERS:,}", remedy)
     return Finding("containers", State.OK, message)
-
-
-def _written(taint: Mapping[str, Any]) -> str:
-    value = f"={taint['value']}" if taint.get("value") else ""
-    return f"{taint['key']}{value}:{taint['effect']}"

@@ -248,7 +248,7 @@ def test_taints_that_leave_no_node_are_a_problem():
 def test_a_node_that_is_not_well_needs_no_toleration():
     sick = ({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"},)
     (finding,) = found("taints", facts={"nodes": (node(1), node(2, sick))})
-    assert "Kubernetes set it" in finding.remedy
+    assert "set by Kubernetes" in finding.remedy
 
 
 @pytest.mark.parametrize(
