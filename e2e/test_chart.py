@@ -184,6 +184,34 @@ def test_pull_secrets_are_readable_by_name_only_where_that_is_asked_for(cluster)
     assert (rule["resourceNames"], rule["verbs"]) == (["a", "b"], ["get"])
 
 
+def policies_of(pod: str) -> list[dict]:
+    """Return the specs of the NetworkPolicies for that pod of the chart: the keeper's, or the test's."""
+    around = {"enabled": True, "egressPorts": [8443], "extraEgress": [{"ports": [{"port": 3128}]}]}
+    found = rendered({"image": {"repository": "r/kip"}, "networkPolicy": around})
+    where = {"keeper": found["Deployment", NAME]["spec"]["template"], "test": found["Pod", f"{NAME}-test"]}
+    labels = where[pod]["metadata"]["labels"].items()
+    policies = [item["spec"] for (kind, _), item in found.items() if kind == "NetworkPolicy"]
+    wanted = [spec["podSelector"].get("matchLabels") for spec in policies]
+    return [spec for spec, some in zip(policies, wanted, strict=True) if some and some.items() <= labels]
+
+
+@pytest.mark.parametrize("pod", ["keeper", "test"])
+def test_keeper_and_test_reach_names_and_api_server_where_all_else_is_denied(cluster, pod):
+    (policy,) = policies_of(pod)
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    names, api_server, extra = policy["egress"]
+    # 5353 is where OpenShift's DNS pods listen; a policy sees the port behind the Service.
+    both = {(port, protocol) for port in (53, 5353) for protocol in ("UDP", "TCP")}
+    assert {(item["port"], item["protocol"]) for item in names["ports"]} == both
+    assert api_server == {"ports": [{"port": 8443, "protocol": "TCP"}]}
+    assert extra == {"ports": [{"port": 3128}]}
+
+
+def test_nobody_reaches_the_test(cluster):
+    (policy,) = policies_of("test")
+    assert not policy.get("ingress")
+
+
 def test_monitoring_objects_carry_the_labels_they_are_selected_by(cluster):
     switched_on = {"enabled": True, "labels": {"release": "prometheus"}}
     found = rendered(
