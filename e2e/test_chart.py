@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from helmcli import CHART, NAME, helm, native, refusal, rendered, run_helm
-from realcluster import KIP_RULES
+from realcluster import KIP_RULES, apply
 
 pytestmark = pytest.mark.usefixtures("cluster", "helm_home")
 
@@ -73,6 +73,91 @@ def test_values_that_are_well_say_no_warning(cluster):
     assert "WARNING" not in helm("install", "release", str(CHART), "--dry-run=client", values=values)
 
 
+COUNT_BESIDE_A_CONFIGMAP = {
+    "daemonsetName": "theirs",
+    "namespace": "theirs",
+    "imagePullSecrets": "theirs",
+    "insecureRegistries": "registry.example:5000",
+}
+"""Values that still count with configMap.create: false, and another value for each."""
+
+COUNT_NOT = {
+    "images": "a=b:1",
+    "cachingIntervalHours": 7,
+    "cachingMemoryRequest": "30Mi",
+    "cachingMemoryLimit": "5Mi",
+    "cachingCpuRequest": 1,
+    "cachingCpuLimit": 2,
+    "daemonsetAnnotations": {"a": "b"},
+    "nodeSelector": {"a": "b"},
+    "affinity": {"nodeAffinity": {}},
+    "tolerations": [{"operator": "Exists"}],
+    "kipImage": "r/sleep:1",
+    "imagePullPolicy": "Never",
+    "maxSurge": 1,
+    "refresh": "never",
+    "platform": "openshift",
+    "readyWhen": "complete",
+    "cachingPriorityClass": "high",
+}
+"""Those that do not, and other values for all of them."""
+
+
+def beside_a_configmap(**settings) -> dict:
+    """Values for a ConfigMap that is there, with all that could look at `settings`."""
+    return {
+        "image": {"repository": "r/kip"},
+        "rbac": {"readPullSecrets": True},
+        "networkPolicy": {"enabled": True},
+        "configMap": {"create": False, "name": "settings", **settings},
+    }
+
+
+def test_a_value_of_the_configmap_counts_beside_an_existing_one_where_the_readme_says_so(cluster):
+    values = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))["configMap"]
+    assert {*COUNT_BESIDE_A_CONFIGMAP, *COUNT_NOT, "name", "create", "watch"} == set(values)
+    rows = (CHART / "README.md").read_text("utf-8").splitlines()
+    (said,) = (row for row in rows if row.startswith("| `configMap.create` |"))
+
+    default = rendered(beside_a_configmap())
+    assert rendered(beside_a_configmap(**COUNT_NOT)) == default
+    for name, value in COUNT_BESIDE_A_CONFIGMAP.items():
+        assert rendered(beside_a_configmap(**{name: value})) != default
+        assert name in said
+
+
+def warnings_beside(namespace: str, data: dict[str, str], settings: dict[str, str]) -> list[str]:
+    """Return what the notes warn of where there is a ConfigMap with these data."""
+    metadata = {"name": "settings", "namespace": namespace}
+    apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+    given = ("install", "release", str(CHART), "-n", namespace, "--dry-run=server")
+    notes = helm(*given, values=beside_a_configmap(**settings))
+    return [line for line in notes.splitlines() if line.startswith("WARNING: ")]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "ours"), [("DAEMONSET_NAME", "daemonsetName", NAME), ("NAMESPACE", "namespace", "")]
+)
+def test_the_notes_warn_of_an_existing_configmap_with_another_cache(namespace, key, value, ours):
+    (said,) = warnings_beside(namespace, {"IMAGES": "a=b:1", key: "theirs"}, {})
+    assert f"configMap.{value}: the ConfigMap settings has {key} theirs, but" in said
+    assert f"are for {ours or namespace}. Set configMap.{value}=theirs, or take {key} out" in said
+
+
+@pytest.mark.parametrize(
+    ("data", "settings"),
+    [
+        ({}, {}),
+        ({"DAEMONSET_NAME": "", "NAMESPACE": " "}, {}),
+        ({"DAEMONSET_NAME": "theirs"}, {"daemonsetName": "theirs"}),
+        ({"NAMESPACE": "theirs"}, {"namespace": "theirs"}),
+    ],
+    ids=["lacks the keys", "has them blank", "same name", "same namespace"],
+)
+def test_an_existing_configmap_that_agrees_is_no_reason_to_warn(namespace, data, settings):
+    assert warnings_beside(namespace, {"IMAGES": "a=b:1", **data}, settings) == []
+
+
 def test_the_notes_count_the_net_for_a_quota(cluster):
     values = {"image": {"repository": "r/kip"}, "configMap": {"images": "a=b:1;c=d:1"}}
     notes = helm("install", "release", str(CHART), "--dry-run=client", values=values)
@@ -97,6 +182,34 @@ def test_pull_secrets_are_readable_by_name_only_where_that_is_asked_for(cluster)
     assert name not in rendered(values)
     (rule,) = rendered({**values, "rbac": {"readPullSecrets": True}})[name]["rules"]
     assert (rule["resourceNames"], rule["verbs"]) == (["a", "b"], ["get"])
+
+
+def policies_of(pod: str) -> list[dict]:
+    """Return the specs of the NetworkPolicies for that pod of the chart: the keeper's, or the test's."""
+    around = {"enabled": True, "egressPorts": [8443], "extraEgress": [{"ports": [{"port": 3128}]}]}
+    found = rendered({"image": {"repository": "r/kip"}, "networkPolicy": around})
+    where = {"keeper": found["Deployment", NAME]["spec"]["template"], "test": found["Pod", f"{NAME}-test"]}
+    labels = where[pod]["metadata"]["labels"].items()
+    policies = [item["spec"] for (kind, _), item in found.items() if kind == "NetworkPolicy"]
+    wanted = [spec["podSelector"].get("matchLabels") for spec in policies]
+    return [spec for spec, some in zip(policies, wanted, strict=True) if some and some.items() <= labels]
+
+
+@pytest.mark.parametrize("pod", ["keeper", "test"])
+def test_keeper_and_test_reach_names_and_api_server_where_all_else_is_denied(cluster, pod):
+    (policy,) = policies_of(pod)
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    names, api_server, extra = policy["egress"]
+    # 5353 is where OpenShift's DNS pods listen; a policy sees the port behind the Service.
+    both = {(port, protocol) for port in (53, 5353) for protocol in ("UDP", "TCP")}
+    assert {(item["port"], item["protocol"]) for item in names["ports"]} == both
+    assert api_server == {"ports": [{"port": 8443, "protocol": "TCP"}]}
+    assert extra == {"ports": [{"port": 3128}]}
+
+
+def test_nobody_reaches_the_test(cluster):
+    (policy,) = policies_of("test")
+    assert not policy.get("ingress")
 
 
 def test_monitoring_objects_carry_the_labels_they_are_selected_by(cluster):

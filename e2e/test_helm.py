@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from helmcli import CHART, NAME, helm, native, refusal, run_helm
+from helmcli import CHART, NAME, cluster_wide, helm, native, refusal, rights_to_nodes, run_helm
 from realcluster import (
     apply,
     command,
@@ -58,10 +58,14 @@ def wait_until_complete(namespace: str, release: str = NAME) -> str:
 
 
 def everything_in(namespace: str) -> set[str]:
-    """Return all objects of the namespace, of every kind there is but Events, which pass by themselves."""
+    """Return all objects of the namespace, of every kind there is but Events, which pass by themselves.
+
+    And what releases in it have made for the whole cluster.
+    """
     kinds = kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").split()
     listed = ",".join(kind for kind in kinds if not kind.startswith(("events", "pods.metrics")))
-    return set(kubectl("-n", namespace, "get", listed, "-o", "name", "--ignore-not-found").split())
+    inside = kubectl("-n", namespace, "get", listed, "-o", "name", "--ignore-not-found").split()
+    return {*inside, *cluster_wide(namespace)}
 
 
 def cached(namespace: str, name: str = NAME) -> list[str]:
@@ -133,6 +137,8 @@ def all_around(images: dict[str, str]) -> dict:
         "logging": {"level": "debug"},
         "commonLabels": {"team": "images"},
         "commonAnnotations": {"team.example/contact": "images"},
+        # With a ClusterRole and its binding; the definitions are for all, and other tests have them.
+        "pullJobs": {"enabled": True, "crds": False},
         "configMap": {"images": list(images.values())},
     }
 
@@ -172,7 +178,9 @@ def test_a_release_fills_the_nodes_and_leaves_nothing(namespace, image, images, 
     assert "Complete: " in said
     assert len(cached(namespace, found["metadata"]["name"])) == expected
     assert found["status"]["numberReady"] == len(nodes())
-    assert any(name.startswith("lease.") for name in everything_in(namespace))
+    made = everything_in(namespace)
+    assert any(name.startswith("lease.") for name in made)
+    assert (made >= rights_to_nodes(namespace)) == ("pullJobs" in given)
     helm("uninstall", "any-name", "-n", namespace, "--wait")
     assert eventually(lambda: everything_in(namespace) <= before, "an empty namespace", seconds=90)
 

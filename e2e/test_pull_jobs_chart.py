@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+from helmcli import cluster_wide, rights_to_nodes
 from images import fresh_image
 from pulljobs import Jobs, conditions
 from realcluster import TOP, command, eventually, get, images_on, kubectl, nodes, registry
@@ -47,9 +48,11 @@ def test_the_chart_runs_jobs_and_its_uninstall_leaves_them(values, namespace):
     jobs.apply("job", image=image, selector={"names": [nodes()[0]]})
     assert conditions(jobs.ended("job")) == {"Complete": "True", "Failed": "False"}
     assert image in images_on(nodes()[0])
+    before = {f"Namespace/{namespace}"}
+    assert cluster_wide(namespace) == before | rights_to_nodes(namespace)
     helm("uninstall", "kip", "-n", namespace)
     assert jobs.get("job")["status"]["succeeded"] == 1
-    assert get("clusterrole", f"{namespace}-k8s-image-puller-pull-jobs") is None
+    assert cluster_wide(namespace) == before
     helm(*install, values=values)
     assert jobs.get("job")["status"]["succeeded"] == 1
 

@@ -235,8 +235,23 @@ subjects:
 {{- $all = append $all (printf "configMap.namespace: the cache is in another namespace, and no Deployment can own it there. After an uninstall: kubectl -n %s delete daemonset,lease %s" $it.namespace (include "kip.daemonset" .)) -}}
 {{- end -}}
 {{- if and (not $it.create) .Values.rbac.create -}}
-{{- if and .Values.configMap.watch (not (lookup "v1" "ConfigMap" .Release.Namespace (include "kip.configMap" .))) -}}
-{{- $all = append $all (printf "configMap.name: there is no ConfigMap %s yet; the keeper waits for it, not ready." (include "kip.configMap" .)) -}}
+{{- /* Only with watch has the Role a right to the ConfigMap; without it the Deployment's two variables win over the ConfigMap's. */ -}}
+{{- if $it.watch -}}
+{{- $name := include "kip.configMap" . -}}
+{{- $found := lookup "v1" "ConfigMap" .Release.Namespace $name -}}
+{{- if not $found -}}
+{{- $all = append $all (printf "configMap.name: there is no ConfigMap %s yet; the keeper waits for it, not ready." $name) -}}
+{{- end -}}
+{{- $cache := list "daemonsetName" "DAEMONSET_NAME" (include "kip.daemonset" .) -}}
+{{- $place := list "namespace" "NAMESPACE" (include "kip.cacheNamespace" .) -}}
+{{- range list $cache $place -}}
+{{- $value := index . 0 -}}{{- $key := index . 1 -}}{{- $ours := index . 2 -}}
+{{- /* To kip a blank one is none: the Deployment's counts then. */ -}}
+{{- $theirs := dig "data" $key "" ($found | default dict) | trim -}}
+{{- if and $theirs (ne $theirs $ours) -}}
+{{- $all = append $all (printf "configMap.%s: the ConfigMap %s has %s %s, but the keeper's rights and `helm test` are for %s. Set configMap.%s=%s, or take %s out of the ConfigMap." $value $name $key $theirs $ours $value $theirs $key) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.tolerations $it.create (has (include "kip.json" $it.tolerations) (list "[]" "")) -}}
