@@ -134,7 +134,11 @@ def _change(
         usual = rolling.at_pace(target, rolling.Pace(wanted.budget))
         return _change(wanted, observed, found, usual, reasons, waited)
     if guarded.remarks and one_for_one and not rolling.exchanges_one_for_one(found):
-        return Plan(pending="; ".join(guarded.remarks))  # it may wait: with a surge nothing is lost
+        # It may wait: with a surge nothing is lost.
+        surging = rolling.at_pace(target, rolling.pace(wanted, observed, waited, may_exchange=False))
+        if why := reasons_to_change(surging.manifest, surging.expected, found):
+            return _change(wanted, observed, found, surging, why, waited)
+        return Plan(pending="; ".join(guarded.remarks))
     return guarded.plan or _plan(action, target, (*reasons, *guarded.remarks), found)
 
 

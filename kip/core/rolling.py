@@ -102,8 +102,11 @@ def many_unready(wanted: Wanted, found: Manifest) -> bool:
     return progress.wanted - progress.ready > count_of(wanted.budget, progress.wanted)
 
 
-def pace(wanted: Wanted, observed: Observed, waited: Waited) -> Pace:
-    """Return at what pace the controller is to exchange the pods now."""
+def pace(wanted: Wanted, observed: Observed, waited: Waited, *, may_exchange: bool = True) -> Pace:
+    """Return at what pace the controller is to exchange the pods now.
+
+    Without `may_exchange` nodes that have no room for two pods wait as if for a cure, and the others go on.
+    """
     found = observed.daemonset
     usual, exchange = Pace(wanted.budget), Pace("0", wanted.budget)
     if found is None or is_complete(found):
@@ -115,14 +118,18 @@ def pace(wanted: Wanted, observed: Observed, waited: Waited) -> Pace:
     if not progress.current and (kept := _pace_of(found)):
         return kept  # nothing is known yet; after an exchange without patch all counts are 0
     base = count_of(wanted.budget, progress.wanted)
-    one_for_one = is_flooded(found, observed, waited) or makes_room(found, observed, waited)
+    squeezed = _squeezed(found, observed) if may_exchange else frozenset()
+    one_for_one = may_exchange and (
+        is_flooded(found, observed, waited) or makes_room(found, observed, squeezed, waited)
+    )
     if is_rolled(found) or base >= progress.wanted:
         return exchange if one_for_one else usual
     before = _allowed(found, progress.wanted) or base
     raised = before
     if observed.pods is not None:
         stalled = stalled_nodes(observed.pods, found["metadata"]["uid"], fingerprint_of(found))
-        raised = base + stalled
+        # Those without room are served one after the other, once nodes exchange one for one.
+        raised = base + stalled - len(squeezed)
     if waited(("stalled", found["metadata"]["uid"], before, progress.updated)) >= STALL_PATIENCE:
         # Who cannot count the nodes that wait for a cure doubles it: one by one thousands would take days.
         raised = max(raised, before + (base if observed.pods is not None else before))
@@ -131,18 +138,19 @@ def pace(wanted: Wanted, observed: Observed, waited: Waited) -> Pace:
     return Pace("0", now) if one_for_one else Pace(now)
 
 
-def makes_room(found: Manifest, observed: Observed, waited: Waited) -> bool:
-    """Whether nodes with old pods are to exchange them one for one, as they have no room for two.
+def _squeezed(found: Manifest, observed: Observed) -> frozenset[str]:
+    pods = observed.pods or ()
+    return frozenset(squeezed_nodes(pods, found["metadata"]["uid"], fingerprint_of(found)))
+
+
+def makes_room(found: Manifest, observed: Observed, squeezed: frozenset[str], waited: Waited) -> bool:
+    """Whether nodes with old pods are to exchange them one for one, as the `squeezed` have no room for two.
 
     Once begun, it goes on until there are no old pods any more.
     """
-    if observed.pods is None:
-        return False
-    uid, template = found["metadata"]["uid"], fingerprint_of(found)
     if exchanges_one_for_one(found):
-        return bool(outdated_nodes(observed.pods, uid, template))
-    squeezed = squeezed_nodes(observed.pods, uid, template)
-    return bool(squeezed) and waited(("squeezed", frozenset(squeezed))) >= ROOM_PATIENCE
+        return bool(outdated_nodes(observed.pods or (), found["metadata"]["uid"], fingerprint_of(found)))
+    return bool(squeezed) and waited(("squeezed", squeezed)) >= ROOM_PATIENCE
 
 
 def exchanges_one_for_one(daemonset: Manifest) -> bool:

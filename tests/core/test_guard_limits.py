@@ -12,12 +12,13 @@ from kip.core.rights import Rights, Rule
 from kip.core.stand_ins import fingerprint_of, holder_of
 
 
-def staged(found, *, budget="1", pods=None, others=(), waited=0.0):
+def staged(found, *, budget="1", pods=None, others=(), waited=0.0, **observed):
     wanted = deepcopy(NEW)
     wanted["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] = int(budget)
     holder = holder_of(wanted, adopts=found is None)
     stages = Wanted(Target(wanted, wanted), Target(holder, holder), budget)
-    return make_plan(stages, Observed(found, OWNER, PATCH, tuple(others), pods), lambda *_: waited)
+    seen = Observed(found, OWNER, PATCH, tuple(others), pods, **observed)
+    return make_plan(stages, seen, lambda *_: waited)
 
 
 def limited(wanted: dict, status: dict) -> dict:
@@ -98,6 +99,15 @@ HALF = {**COMPLETE, "updatedNumberScheduled": 1}
 def test_pods_are_not_exchanged_one_for_one_where_no_net_can_be_spread():
     made = plan(cache(NEW, HALF), pods=SQUEEZED, waited=99.0, net_refused=True)
     assert (made.steps, made.pending != "") == ((), True)
+
+
+def test_nodes_without_room_do_not_raise_the_limit_as_they_are_served_by_an_exchange():
+    assert staged(limited(NEW, HALF), pods=SQUEEZED, waited=1.0).steps == ()
+
+
+def test_where_no_net_can_be_spread_nodes_without_room_do_not_use_up_the_limit():
+    (step,) = staged(limited(NEW, HALF), pods=SQUEEZED, waited=99.0, net_refused=True).steps
+    assert step.manifest["spec"]["updateStrategy"]["rollingUpdate"] == {"maxSurge": 2, "maxUnavailable": 0}
 
 
 REFUSED = tuple(

@@ -176,6 +176,17 @@ def test_nodes_with_room_for_one_cache_pod_get_an_edit_too():
     )
 
 
+def test_nodes_with_room_for_one_cache_pod_pull_one_after_the_other():
+    it = world("kip's", room=1, nodes=6)
+    it.edit(["a"], MAX_SURGE="1")
+    it.run(60)
+    it.cluster.pulls.clear()
+    it.edit(["a", "b"])
+    it.calm_down(120)
+    filled = all({image("a"), image("b")} <= images for images in it.cluster.pins().values())
+    assert (it.lost, filled, max(map(len, it.cluster.pulls.values()))) == ([], True, 1)
+
+
 @pytest.mark.parametrize("rights", RIGHTS)
 def test_a_cache_that_takes_up_the_place_of_its_successor_goes_before_the_nets(rights):
     it = world(rights, room=1)
