@@ -200,11 +200,11 @@ def _retire_blind(
     if waited(key) >= BLIND_RETIREMENT:
         # A former cache may take up the place of this one: when it is gone, a net holds until that has come.
         nets = [other for other in others if is_net(other)]
-        guarded = Guarded()
-        if former and not observed.net_refused:
-            guarded = _blind(wanted, found, nets, waited, everywhere=True)
-        gone = tuple(_retirement(other, "the cache holds what it can") for other in former or nets)
-        return guarded.plan or Plan(gone)
+        for other in () if observed.net_refused else former:
+            # Of its own sleeper, which is surely there.
+            if plan := _blind(wanted, other, nets, waited, everywhere=True).plan:
+                return plan
+        return Plan(tuple(_retirement(other, "the cache holds what it can") for other in former or nets))
     names = ", ".join(other["metadata"]["name"] for other in others)
     return Plan(pending=f"{names} stays until the cache is complete")
 

@@ -124,6 +124,16 @@ def stalled_nodes(pods: Iterable[CachePod], cache: str, template: str) -> int:
     )
 
 
+def is_under_way(pods: Iterable[CachePod], cache: str) -> bool:
+    """Whether a pod of the cache is being started, or pulls."""
+    return any(
+        pod.owner == cache
+        and pod.started
+        and not (pod.ready or pod.settled or pod.homeless or pod.silent or pod.refused)
+        for pod in pods
+    )
+
+
 def _outlives(group: list[CachePod], held: Images) -> bool:
     """Whether the pod that the controller keeps through a roll holds it all: the oldest, if it is Ready."""
     oldest, *others = sorted(group, key=_age)

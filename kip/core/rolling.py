@@ -12,6 +12,7 @@ refuses pods, because its disk is full for example: with maxSurge the controller
 node without any pause (kubernetes/kubernetes#124388).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import ceil
 
@@ -19,6 +20,7 @@ from kip.core.compare import differences
 from kip.core.node_selection import may_add_nodes
 from kip.core.pins import (
     flooded_nodes,
+    is_under_way,
     newest_refusal,
     outdated_nodes,
     squeezed_nodes,
@@ -33,6 +35,14 @@ HOLDER_PATIENCE = 20.0
 
 STALL_PATIENCE = 300.0
 """Seconds without one more node done, after which a rollout counts as stalled whatever the pods say."""
+
+IDLE_PATIENCE = 40.0
+"""Seconds in which an exchange starts and pulls nothing, though nodes are left: its limit is used up by nodes
+that have died, whose pods never end.
+
+Nobody pulls meanwhile, so that one raise lets no more pull at a time than before. Kubernetes takes as long to
+find out that a node has died.
+"""
 
 CALM_SECONDS = 60.0
 REFUSED_PATIENCE = 1000.0
@@ -124,18 +134,30 @@ def pace(wanted: Wanted, observed: Observed, waited: Waited, *, may_exchange: bo
     )
     if is_rolled(found) or base >= progress.wanted:
         return exchange if one_for_one else usual
-    before = _allowed(found, progress.wanted) or base
-    raised = before
-    if observed.pods is not None:
-        stalled = stalled_nodes(observed.pods, found["metadata"]["uid"], fingerprint_of(found))
-        # Those without room are served one after the other, once nodes exchange one for one.
-        raised = base + stalled - len(squeezed)
-    if waited(("stalled", found["metadata"]["uid"], before, progress.updated)) >= STALL_PATIENCE:
-        # Who cannot count the nodes that wait for a cure doubles it: one by one thousands would take days.
-        raised = max(raised, before + (base if observed.pods is not None else before))
-    raised = min(max(raised, before), progress.wanted)
-    now = usual.surge if raised <= base else str(raised)
+    if one_for_one and not exchanges_one_for_one(found):
+        return exchange  # The limit begins anew: the controller takes back what surged beside old pods.
+    # Those without room are served one after the other, once nodes exchange one for one.
+    limit = _limit(found, observed, waited, base, besides=squeezed)
+    now = usual.surge if limit <= base else str(limit)
     return Pace("0", now) if one_for_one else Pace(now)
+
+
+def _limit(found: Manifest, observed: Observed, waited: Waited, base: int, besides: Collection[str]) -> int:
+    """Return how many nodes may change at a time: `base`, and those that wait for a cure, but `besides`.
+
+    It never falls while a change is under way.
+    """
+    progress, uid, pods = read_progress(found), found["metadata"]["uid"], observed.pods
+    before = _allowed(found, progress.wanted) or base
+    limits = [before]
+    if pods is not None:
+        limits.append(base + stalled_nodes(pods, uid, fingerprint_of(found)) - len(besides))
+        if exchanges_one_for_one(found) and not is_under_way(pods, uid):
+            limits.append(before + base * (waited(("idle", uid, before)) >= IDLE_PATIENCE))
+    if waited(("stalled", uid, before, progress.updated)) >= STALL_PATIENCE:
+        # Who cannot count the nodes that wait for a cure doubles it: one by one thousands would take days.
+        limits.append(before + (base if pods is not None else before))
+    return min(max(limits), progress.wanted)
 
 
 def _squeezed(found: Manifest, observed: Observed) -> frozenset[str]:

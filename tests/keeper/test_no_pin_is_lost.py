@@ -187,6 +187,21 @@ def test_nodes_with_room_for_one_cache_pod_pull_one_after_the_other():
     assert (it.lost, filled, max(map(len, it.cluster.pulls.values()))) == ([], True, 1)
 
 
+@pytest.mark.parametrize("dead", [("node1",), ("node1", "node2", "node4")])
+def test_nodes_that_died_do_not_use_up_the_limit_of_an_exchange(dead):
+    it = world("kip's", room=1, nodes=6)
+    it.edit(["a"], MAX_SURGE="1")
+    it.run(60)
+    for node in dead:
+        it.happen("dies", node)
+    it.run(15)
+    it.edit(["a", "b"])
+    it.run(240)
+    alive = {node for node in it.cluster.nodes if node not in dead}
+    served = {node for node, images in it.cluster.pins().items() if image("b") in images}
+    assert (it.lost, served) == ([], alive)
+
+
 @pytest.mark.parametrize("rights", RIGHTS)
 def test_a_cache_that_takes_up_the_place_of_its_successor_goes_before_the_nets(rights):
     it = world(rights, room=1)
