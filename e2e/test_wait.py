@@ -1,12 +1,10 @@
 """`kip wait` decides right on the real cluster: reached, failed, out of time, and after an edit."""
 
 import json
-import os
-import subprocess
 import time
 
 import pytest
-from realcluster import CONFIGMAP, KIP, KIP_RULES, TOP, eventually, get, hack, nodes, registry, write_list
+from realcluster import CONFIGMAP, KIP, KIP_RULES, ended, eventually, get, hack, nodes, registry, write_list
 
 NAME = "kubernetes-image-puller"
 
@@ -25,16 +23,8 @@ def wait(namespace):
 
     def run(*arguments: str, **values: str) -> tuple[int, str, str, float]:
         began = time.monotonic()
-        ended = subprocess.run(
-            [KIP, "wait", "-n", namespace, *arguments],
-            cwd=TOP,
-            env={**os.environ, **values},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        return ended.returncode, ended.stdout, ended.stderr, time.monotonic() - began
+        end = ended(str(KIP), "wait", "-n", namespace, *arguments, timeout=300, **values)
+        return end.returncode, end.stdout, end.stderr, time.monotonic() - began
 
     return run
 

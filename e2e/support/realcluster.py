@@ -62,20 +62,26 @@ _pause = threading.Event()
 
 def command(*arguments: str, text: str | None = None, check: bool = True, **environment: str) -> str:
     """Run a command in the checkout and return what it prints; its failure fails the test."""
-    ended = subprocess.run(
+    end = ended(*arguments, text=text, **environment)
+    if check and end.returncode:
+        raise AssertionError(f"{shlex.join(arguments)}: exit {end.returncode}\n{end.stdout}\n{end.stderr}")
+    return end.stdout
+
+
+def ended(
+    *arguments: str, text: str | None = None, timeout: float | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in the checkout to its end, whatever that is."""
+    return subprocess.run(
         arguments,
         cwd=TOP,
         input=text,
         capture_output=True,
         text=True,
         check=False,
+        timeout=timeout,
         env={**os.environ, **environment},
     )
-    if check and ended.returncode:
-        raise AssertionError(
-            f"{shlex.join(arguments)}: exit {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
-        )
-    return ended.stdout
 
 
 def hack(*arguments: str) -> str:

@@ -1,8 +1,6 @@
 """The places where a keeper's users look, and waiting until each of them tells the same."""
 
 import json
-import os
-import subprocess
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -10,7 +8,7 @@ from dataclasses import dataclass
 from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
-from realcluster import KIP, TOP, command, eventually, get, nodes
+from realcluster import KIP, command, ended, eventually, get, nodes
 
 SOON = 60.0
 """Seconds; on a quiet machine 10 are enough (docs/status.md has what was measured)."""
@@ -45,16 +43,8 @@ class Surfaces:
 
     def wait(self, *arguments: str) -> tuple[int, str]:
         """Return exit code and words of `kip wait`."""
-        ended = subprocess.run(
-            [KIP, "wait", "-n", self.namespace, *arguments],
-            cwd=TOP,
-            env=dict(os.environ),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        return ended.returncode, ended.stdout
+        end = ended(str(KIP), "wait", "-n", self.namespace, *arguments, timeout=300)
+        return end.returncode, end.stdout
 
     def metrics(self, state: str) -> float:
         with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:

@@ -41,7 +41,7 @@ def read_status(
     nodes = cache(lambda: _nodes(cluster))
     matrix = read_images(cluster, found, datetime.now(UTC), lambda: nodes() or ())
     if taints and (there := nodes()) is not None:
-        matrix = with_left_out(matrix, left_out_nodes(found, there))
+        matrix = with_left_out(matrix, left_out_nodes(_pod_spec(found), there))
     return with_events(matrix, _events(cluster, namespace)) if pulls else matrix
 
 
@@ -90,7 +90,7 @@ class Looker:
         nodes = None if matching is None else _wanted_nodes(found, matching, matrix)
         held = found["spec"]["template"]["spec"]["containers"]
         return Look(
-            matrix if matching is None else with_left_out(matrix, left_out_nodes(found, matching)),
+            matrix if matching is None else with_left_out(matrix, left_out_nodes(_pod_spec(found), matching)),
             held=tuple(CacheImage(item["name"], item["image"]) for item in held),
             nodes=nodes,
             unselected=tuple(sorted(_names(matching or ()) - (nodes or frozenset()))),
@@ -157,9 +157,14 @@ def _wanted_nodes(found: Manifest, matching: tuple[Manifest, ...], matrix: Matri
 
     One that a taint leaves out is wanted too: it was asked for, and stays empty.
     """
-    pod = found["spec"]["template"]["spec"]
+    pod = _pod_spec(found)
     selected = _names(node for node in matching if is_selected(node, pod))
     return selected | (_names(matching) & set(matrix.nodes))
+
+
+def _pod_spec(found: Manifest) -> Manifest:
+    pod: Manifest = found["spec"]["template"]["spec"]
+    return pod
 
 
 def _names(nodes: Iterable[Manifest]) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from kip.cli.tables import amount, new_table, short_digest
+from kip.cli.tables import amount, duration, new_table, short_digest
 from kip.core.naming import some_of
 from kip.core.remedies import remedy_of_pull
 from kip.core.status import API_VERSION
@@ -108,7 +108,7 @@ def _by_cell(found: list[Cell]) -> "Table":
         if cell.state is not State.PULLED:
             _row(table, cell.image, cell.node, cell.state.value, "", "", reason)
         elif pull:
-            time = "was there" if pull.there else "" if pull.seconds is None else f"{pull.seconds:.1f} s"
+            time = "was there" if pull.there else duration(pull.seconds)
             _row(
                 table,
                 cell.image,
@@ -136,8 +136,7 @@ def _by_image(found: list[Cell]) -> "Table":
         digests = sorted({short_digest(pull.digest) for pull in pulls})
         counts = (str(pulled - there), str(there), str(failed), str(len(row) - pulled - failed))
         size = max((pull.size for pull in pulls if pull.size), default=None)
-        time = "" if longest is None else f"{longest:.1f} s"
-        _row(table, image, *counts, time, amount(size), ", ".join(digests))
+        _row(table, image, *counts, duration(longest), amount(size), ", ".join(digests))
     return table
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from kip.cli.tables import amount, new_table, short_digest
+from kip.cli.tables import amount, duration, new_table, short_digest
 from kip.core.cell import Cell, State
 from kip.core.left_out import remarks
 from kip.core.status import Matrix
@@ -64,7 +64,7 @@ def _wide(cells: list[Cell]) -> tuple[str, str, str]:
     size = max((cell.size for cell in cells if cell.size is not None), default=None)
     slowest = max((cell.pull_seconds for cell in cells if cell.pull_seconds is not None), default=None)
     digests = Counter(short_digest(cell.digest) for cell in cells)
-    return amount(size), "" if slowest is None else f"{slowest:.1f} s", _digests(digests)
+    return amount(size), duration(slowest), _digests(digests)
 
 
 def _nodes(matrix: Matrix, *, wide: bool) -> "Table":

@@ -47,6 +47,11 @@ def amount(size: int | None) -> str:
     return f"{number:.0f} {unit}" if unit == UNITS[0] else f"{number:.1f} {unit}"
 
 
+def duration(seconds: float | None) -> str:
+    """Return seconds as people read them."""
+    return "" if seconds is None else f"{seconds:.1f} s"
+
+
 def short_digest(digest: str) -> str:
     """Return as much of a digest as people compare."""
     return digest.rpartition(":")[2][:DIGEST_LENGTH]

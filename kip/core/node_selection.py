@@ -114,9 +114,8 @@ def _compares(found: str, asked: str, operator: str) -> bool:
     return int(found) > int(asked) if operator == "Gt" else int(found) < int(asked)
 
 
-def selected_nodes(daemonset: Mapping[str, Any], nodes: Iterable[Node]) -> frozenset[str]:
-    """Return the names of those nodes that the cache goes to, whether it has a pod there yet or not."""
-    pod = daemonset["spec"]["template"]["spec"]
+def selected_nodes(pod: Mapping[str, Any], nodes: Iterable[Node]) -> frozenset[str]:
+    """Return the names of those nodes that a DaemonSet of this pod spec goes to, with a pod there or not."""
     tolerations = pod.get("tolerations") or ()
     return frozenset(
         node["metadata"]["name"]
@@ -125,9 +124,8 @@ def selected_nodes(daemonset: Mapping[str, Any], nodes: Iterable[Node]) -> froze
     )
 
 
-def left_out_nodes(daemonset: Mapping[str, Any], nodes: Iterable[Node]) -> tuple[LeftOut, ...]:
-    """Return those nodes, by name, that labels and affinity select and taints keep the cache's pods from."""
-    pod = daemonset["spec"]["template"]["spec"]
+def left_out_nodes(pod: Mapping[str, Any], nodes: Iterable[Node]) -> tuple[LeftOut, ...]:
+    """Return those nodes, by name, that the pod spec selects and that taints keep a DaemonSet's pods from."""
     tolerations = pod.get("tolerations") or ()
     found = (
         LeftOut(node["metadata"]["name"], tuple(written(taint) for taint in untolerated(node, tolerations)))

@@ -152,8 +152,9 @@ def _limit(found: Manifest, observed: Observed, waited: Waited, base: int, besid
     limits = [before]
     if pods is not None:
         limits.append(base + stalled_nodes(pods, uid, fingerprint_of(found)) - len(besides))
-        if exchanges_one_for_one(found) and not is_under_way(pods, uid):
-            limits.append(before + base * (waited(("idle", uid, before)) >= IDLE_PATIENCE))
+        idle = exchanges_one_for_one(found) and not is_under_way(pods, uid)
+        if idle and waited(("idle", uid, before)) >= IDLE_PATIENCE:
+            limits.append(before + base)
     if waited(("stalled", uid, before, progress.updated)) >= STALL_PATIENCE:
         # Who cannot count the nodes that wait for a cure doubles it: one by one thousands would take days.
         limits.append(before + (base if pods is not None else before))

@@ -145,7 +145,7 @@ def read_images(
         matrix = with_unstarted(matrix, _read_events(cluster, namespace, *NOT_SET_UP))
     if matrix.without_pod:
         refused = newest_refusal(_read_events(cluster, namespace, REFUSALS), uid, matrix.newest_pod)
-        matrix = with_podless(matrix, selected_nodes(daemonset, nodes()), refused)
+        matrix = with_podless(matrix, selected_nodes(daemonset["spec"]["template"]["spec"], nodes()), refused)
     return matrix
 
 

@@ -138,9 +138,9 @@ def test_a_node_is_gone_to_or_left_out_by_its_taints_or_not_selected_at_all():
     gpu = {"key": "pool", "value": "gpu", "effect": "NoSchedule"}
     nodes = [node({"os": "linux"}, gpu, name=name) for name in ("gpu2", "gpu1")]
     nodes += [node({"os": "linux"}, name="ours"), node({"os": "windows"}, gpu, name="theirs")]
-    daemonset = {"spec": {"template": {"spec": {"nodeSelector": {"os": "linux"}}}}}
-    assert selected_nodes(daemonset, nodes) == {"ours"}
-    assert left_out_nodes(daemonset, nodes) == tuple(
+    pod = {"nodeSelector": {"os": "linux"}}
+    assert selected_nodes(pod, nodes) == {"ours"}
+    assert left_out_nodes(pod, nodes) == tuple(
         LeftOut(name, ("pool=gpu:NoSchedule",)) for name in ("gpu1", "gpu2")
     )
 

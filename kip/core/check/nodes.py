@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kip.core.check.findings import Finding, State, Unread
-from kip.core.node_selection import is_selected, untolerated
-from kip.core.taints import is_passing, tolerations_for, written
+from kip.core.node_selection import is_selected, left_out_nodes
+from kip.core.taints import is_passing, tolerations_for
 
 Manifest = dict[str, Any]
 
@@ -29,9 +29,8 @@ class Reach:
 def reach(nodes: Sequence[Mapping[str, Any]], pod: Mapping[str, Any]) -> Reach:
     """Count the nodes for this pod spec. A node with two taints counts for both."""
     selected = [node for node in nodes if is_selected(node, pod)]
-    tolerations = pod.get("tolerations") or ()
-    kept_away = [found for node in selected if (found := untolerated(node, tolerations))]
-    counts = Counter(taint for found in kept_away for taint in {written(one) for one in found})
+    kept_away = left_out_nodes(pod, selected)
+    counts = Counter(taint for found in kept_away for taint in set(found.taints))
     return Reach(len(nodes), len(selected), len(selected) - len(kept_away), tuple(sorted(counts.items())))
 
 

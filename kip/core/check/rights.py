@@ -89,8 +89,8 @@ def check_rights(
     found = _lacking(needs(settings), rights, f"a Role in namespace {settings.namespace}")
     for namespace, its in of_jobs.items():
         found += _lacking(JOB_NEEDS, its, f"a Role in namespace {namespace}")
-    for its in [*of_jobs.values()][:1]:
-        found += _lacking(CLUSTER_NEEDS, its, "a ClusterRole")
+    if of_jobs:
+        found += _lacking(CLUSTER_NEEDS, next(iter(of_jobs.values())), "a ClusterRole")
     # A reason not to know may be the same for several namespaces.
     return tuple(dict.fromkeys(found)) or (Finding("rights", State.OK, "everything that helps is allowed"),)
 

@@ -1,13 +1,17 @@
 """Each check, in both directions."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 from fakes import EVERYTHING
 
 from kip.config.settings import read_settings
 from kip.core.check.everything import Facts, check
 from kip.core.check.findings import CHECKS, State, Unread, is_fine
-from kip.core.rights import Rights, Rule
+from kip.core.rights import Rights, Rule, read_rights
 
+TOP = Path(__file__).resolve().parents[3]
 PLAIN = "tools=registry.example/tools:1.4.2;ide=registry.example/ide:2.0.1"
 
 
@@ -150,6 +154,13 @@ def test_rights_for_pull_jobs_are_looked_at_in_each_of_their_namespaces():
 @pytest.mark.parametrize("subject", ["imagelistpulljobs/status", "pods", "events", "configmaps"])
 def test_a_right_that_pull_jobs_lack_is_named(subject):
     assert subject in {one.subject for one in found("rights", facts={"job_rights": {"ci": Rights()}})}
+
+
+def test_the_rights_that_the_manifest_grants_are_all_that_pull_jobs_lack():
+    documents = yaml.safe_load_all((TOP / "deploy/kubernetes/pull-jobs.yaml").read_text("utf-8"))
+    rules = [rule for document in documents for rule in document.get("rules") or ()]
+    granted = read_rights({"status": {"resourceRules": rules}})
+    assert state("rights", facts={"job_rights": {"ci": granted}}) is State.OK
 
 
 @pytest.mark.parametrize("subject", ["nodes", "customresourcedefinitions/nodeimages.apps.kruise.io"])
