@@ -23,7 +23,7 @@ from realcluster import (
 )
 from upstream import upstream_cache
 
-from kip.core.render import REFRESHED_AT
+from kip.core.render.daemonset import REFRESHED_AT
 
 NAME = "kubernetes-image-puller"
 CONFIGMAP = "k8s-image-puller"

@@ -15,8 +15,8 @@ from urllib.request import Request, urlopen
 
 from page_scenes import served, thousands
 
-from kip.core.page_document import page_document
-from kip.observe.board import Board
+from kip.core.status.page_document import page_document
+from kip.observe.page_state import PageState
 
 ROUNDS = 7
 NOT_MODIFIED = 304
@@ -36,7 +36,7 @@ def figures() -> Iterator[tuple[str, float, str, float | None]]:
     matrix = thousands()
     gc.collect()
     yield f"{what}: memory of the matrix", tracemalloc.get_traced_memory()[0] / MIB, "MiB", 100
-    board, before = Board(time.monotonic), tracemalloc.get_traced_memory()[0]
+    board, before = PageState(time.monotonic), tracemalloc.get_traced_memory()[0]
     board.show(matrix)
     board.encoded()
     gc.collect()

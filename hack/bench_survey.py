@@ -20,11 +20,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from kip.cluster.client import PAGE_OF_PODS, connect
+from kip.cluster.reads import read_images
 from kip.config.settings import Platform, read_settings
-from kip.core.page_document import page_document
-from kip.core.render import render
-from kip.core.status import Matrix
-from kip.keeper.observing import read_images
+from kip.core.render.daemonset import render
+from kip.core.status.matrix import Matrix
+from kip.core.status.page_document import page_document
 from kip.observe.metrics import Metrics
 
 NODES, IMAGES, PAGE = 5000, 30, PAGE_OF_PODS

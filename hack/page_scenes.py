@@ -11,21 +11,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from kip.core.cell import Cell, State
-from kip.core.notices import Notice
-from kip.core.progress import Progress
-from kip.core.status import Matrix
-from kip.observe.board import Board
+from kip.core.rollout.progress import Progress
+from kip.core.status.cell import Cell, ImageState
+from kip.core.status.matrix import Matrix
+from kip.core.status.notifications import Notification
 from kip.observe.health import Health
 from kip.observe.http import application, end, serve_on
 from kip.observe.metrics import Metrics
+from kip.observe.page_state import PageState
 
 START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 REGISTRY = "registry.example"
-Fault = tuple[State, str, str]
+Fault = tuple[ImageState, str, str]
 
 NOT_FOUND = (
-    State.FAILED,
+    ImageState.FAILED,
     "ImagePullBackOff",
     (
         'Back-off pulling image "{image}": ErrImagePull: rpc error: code = NotFound desc = failed to pull '
@@ -33,7 +33,7 @@ NOT_FOUND = (
     ),
 )
 TIMEOUT = (
-    State.FAILED,
+    ImageState.FAILED,
     "ErrImagePull",
     (
         'rpc error: code = Unknown desc = failed to resolve reference "{image}": failed to do request: Head '
@@ -41,16 +41,16 @@ TIMEOUT = (
     ),
 )
 NO_ROOM = (
-    State.ABSENT,
+    ImageState.ABSENT,
     "Unschedulable",
     (
         "0/5000 nodes are available: 1 Insufficient memory, 4999 node(s) didn't satisfy plugin(s) "
         "[NodeAffinity]. no new claims to deallocate, preemption: 0/5000 nodes are available."
     ),
 )
-LOST = (State.WAITING, "NodeNotReady", "the node is not heard of; its last word on this image: cached")
-PULLS = (State.PULLING, "", "")
-WAITS = (State.WAITING, "", "")
+LOST = (ImageState.WAITING, "NodeNotReady", "the node is not heard of; its last word on this image: cached")
+PULLS = (ImageState.PULLING, "", "")
+WAITS = (ImageState.WAITING, "", "")
 
 
 def make_matrix(
@@ -72,7 +72,7 @@ def make_matrix(
                 ill.add(number)
             else:
                 since = (START + timedelta(seconds=number)).isoformat()
-                cells.append(Cell(node, name, image, State.CACHED, digest=digest, since=since))
+                cells.append(Cell(node, name, image, ImageState.CACHED, digest=digest, since=since))
     return Matrix(
         namespace="k8s-image-puller",
         daemonset="kubernetes-image-puller",
@@ -138,12 +138,12 @@ def thousands(nodes: int = 5000, images: int = 30) -> Matrix:
     return make_matrix(names, images, fault)
 
 
-def history() -> Iterator[Notice]:
+def history() -> Iterator[Notification]:
     """Give what happened lately."""
-    yield Notice(START, "CacheComplete", "5 images are on 3 nodes.")
-    yield Notice(START + timedelta(minutes=42), "CacheChanged", "Image java was added.")
+    yield Notification(START, "CacheComplete", "5 images are on 3 nodes.")
+    yield Notification(START + timedelta(minutes=42), "CacheChanged", "Image java was added.")
     failed = "java is not on 3 nodes: ImagePullBackOff: not found."
-    yield Notice(START + timedelta(minutes=43), "ImageFailed", failed, warning=True)
+    yield Notification(START + timedelta(minutes=43), "ImageFailed", failed, warning=True)
 
 
 def healthy() -> Health:
@@ -152,7 +152,7 @@ def healthy() -> Health:
 
 
 @contextmanager
-def served(board: Board, health: Health | None = None, port: int = 0) -> Iterator[str]:
+def served(board: PageState, health: Health | None = None, port: int = 0) -> Iterator[str]:
     """Serve a board as a keeper does; give the address."""
     listening = socket.create_server(("127.0.0.1", port))
     server = serve_on(listening, application(health or healthy(), Metrics(), board))

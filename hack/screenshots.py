@@ -11,8 +11,8 @@ from browser import browser
 from localcluster.layout import TOP
 from selenium.webdriver.support.ui import WebDriverWait
 
-from kip.core.status import Matrix
-from kip.observe.board import Board
+from kip.core.status.matrix import Matrix
+from kip.observe.page_state import PageState
 
 FOLDER = TOP / "docs/images"
 SECONDS = 30
@@ -42,7 +42,7 @@ def main() -> None:
     """Take all pictures anew."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for picture in PICTURES:
-        board = Board(time.monotonic)
+        board = PageState(time.monotonic)
         board.show(picture.scene())
         for notice in page_scenes.history():
             board.note(notice)

@@ -80,7 +80,7 @@ class OwnershipError(KipError):
     """An object that kip would have to change or delete belongs to somebody else."""
 
 
-class Fault(KipError):
+class InternalError(KipError):
     """Something happened that kip's code does not know: a fault of kip's own, to be reported."""
 
     def __init__(self, error: Exception) -> None:
@@ -90,7 +90,7 @@ class Fault(KipError):
         )
 
 
-class RegistryAway(KipError):
+class RegistryUnavailable(KipError):
     """A registry gives no answer, or is in trouble (5xx, 429): ask later.
 
     `retry_after` is the seconds that it asked to wait, None when it did not say.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kip.keeper.events import BURST, REFILL_SECONDS
+from kip.cluster.event_recorder import BURST, REFILL_SECONDS
 from kip.log_table import TABLE
 
 TOP = Path(__file__).parents[1]

@@ -10,12 +10,12 @@ from fakes import FakeCluster, configmap
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kip.cluster.reads import read_credentials
 from kip.config.settings import read_settings
 from kip.config.sources import near_misses
 from kip.config.table import SETTINGS
 from kip.errors import KipError, SettingsError
-from kip.keeper.live_settings import LiveSettings
-from kip.keeper.observing import read_credentials
+from kip.keeper.settings_source import SettingsSource
 from kip.log import configure
 from kip.redact import redact, redacted
 from kip.registry.digests import Registries
@@ -61,7 +61,7 @@ def log():
 @pytest.mark.parametrize("key", [row.key for row in SETTINGS])
 def test_a_setting_that_holds_one_is_told_without_it(log, key, form):
     values = {"IMAGES": "a=registry.example/a:1.0.0", key: form}
-    settings = LiveSettings(FakeCluster(configmap(**values)), {"CONFIGMAP_NAME": "settings"}, "images")
+    settings = SettingsSource(FakeCluster(configmap(**values)), {"CONFIGMAP_NAME": "settings"}, "images")
     settings.refresh()
     told = [log.getvalue(), str(settings.error), *settings.refused]
     try:

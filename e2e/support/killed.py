@@ -8,7 +8,7 @@ from typing import Any
 from kip.cluster.client import connect
 from kip.config.settings import read_settings
 from kip.keeper.reconcile import Reconciler
-from kip.keeper.refreshing import Refresher
+from kip.keeper.refresher import Refresher
 
 WRITES = ("create", "apply", "patch", "delete")
 

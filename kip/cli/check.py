@@ -7,16 +7,16 @@ import click
 
 from kip.cli.options import cluster_options, output_option, settings_options, values_from
 from kip.cli.output import document
+from kip.cluster.check_facts import no_facts, read_facts
 from kip.cluster.client import connect
-from kip.cluster.facts import no_facts, read_facts
+from kip.cluster.reads import read_configmap
 from kip.config import sources
+from kip.config.bootstrap import cache_ref
 from kip.config.notes import Note
-from kip.config.partial import cache_place
 from kip.config.settings import Reading, read_settings
-from kip.core.check.everything import Facts, check, without_settings
-from kip.core.check.findings import Finding, State, is_fine, to_document
+from kip.core.check.findings import Finding, Severity, is_fine, to_document
+from kip.core.check.run_checks import Facts, check, without_settings
 from kip.errors import KipError, SettingsError, UsageError
-from kip.keeper.observing import read_configmap
 
 Look = Callable[[str, str, tuple[str, ...], tuple[str, ...]], Facts]
 """Reads the facts for a namespace, the name of a DaemonSet, pull secrets, and namespaces of pull jobs."""
@@ -24,10 +24,10 @@ Look = Callable[[str, str, tuple[str, ...], tuple[str, ...]], Facts]
 NOT_FINE = 3
 WIDTH = len("not checked")
 MARKS = {
-    State.OK: ("ok", "green"),
-    State.WARNING: ("WARNING", "yellow"),
-    State.PROBLEM: ("PROBLEM", "red"),
-    State.SKIPPED: ("not checked", "cyan"),
+    Severity.OK: ("ok", "green"),
+    Severity.WARNING: ("WARNING", "yellow"),
+    Severity.PROBLEM: ("PROBLEM", "red"),
+    Severity.SKIPPED: ("not checked", "cyan"),
 }
 EXAMPLES = """\b
 Examples:
@@ -105,13 +105,13 @@ def _findings(given: _Given, kubeconfig: str, context: str) -> tuple[Finding, ..
     name = given.values.get("CONFIGMAP_NAME", "").strip()
     if given.live and name:
         try:
-            namespace = pod_namespace or cache_place(given.values).namespace
+            namespace = pod_namespace or cache_ref(given.values).namespace
             live = read_configmap(cluster, namespace, name) or {}
             given = replace(
                 given, values=sources.merge(given.values, live), notes=given.notes + sources.near_misses(live)
             )
         except KipError as error:
-            more = (Finding("settings", State.SKIPPED, str(error), subject=f"configmaps/{name}"),)
+            more = (Finding("settings", Severity.SKIPPED, str(error), subject=f"configmaps/{name}"),)
     return more + _checked(given, pod_namespace, lambda *place: read_facts(cluster, *place))
 
 
@@ -134,7 +134,7 @@ def _print(findings: tuple[Finding, ...]) -> None:
     for finding in findings:
         word, colour = MARKS[finding.state]
         subject = f" {finding.subject}:" if finding.subject else ""
-        because = "because " if finding.state is State.SKIPPED else ""
+        because = "because " if finding.state is Severity.SKIPPED else ""
         mark = click.style(f"{word:<{WIDTH}}", fg=colour)
         click.echo(f"{mark}  {finding.check}:{subject} {because}{finding.message}")
         if finding.remedy:

@@ -9,8 +9,8 @@ import click
 
 from kip.cli.output import remark
 from kip.config import sources
+from kip.config.bootstrap import CacheRef, cache_ref
 from kip.config.notes import Note
-from kip.config.partial import CachePlace, cache_place
 from kip.config.settings import Settings, read_settings
 from kip.errors import UsageError
 
@@ -50,10 +50,10 @@ def place_options(command: Command) -> Command:
     return command
 
 
-def place_from(namespace: str, daemonset: str) -> CachePlace:
+def place_from(namespace: str, daemonset: str) -> CacheRef:
     """Return where the cache is: what was typed, else what the environment says."""
-    place = cache_place(sources.from_environment(), pod_namespace=sources.pod_namespace())
-    return CachePlace(namespace or place.namespace, daemonset or place.daemonset_name)
+    place = cache_ref(sources.from_environment(), pod_namespace=sources.pod_namespace())
+    return CacheRef(namespace or place.namespace, daemonset or place.daemonset_name)
 
 
 def output_option(*forms: str, default: str) -> Callable[[Command], Command]:

@@ -13,21 +13,21 @@ from typing import Any, NoReturn
 
 import click
 
-from kip.cli.cache import read_status
-from kip.cli.waiter import PASSING, pace, pauses
+from kip.cli.cache_reader import read_status
+from kip.cli.wait_loop import PASSING, pace, pauses
 from kip.cluster.api import Cluster
-from kip.config.partial import CachePlace
+from kip.config.bootstrap import CacheRef
 from kip.errors import KipError
 from kip.log import configure
-from kip.observe.board import Board
 from kip.observe.page import Application, Page, Start
+from kip.observe.page_state import PageState
 
 LOOPBACK = "127.0.0.1"
 NAMES = (LOOPBACK, "localhost")
 TOKEN_BYTES = 16
 
 
-def show_page(cluster: Cluster, place: CachePlace) -> bool:
+def show_page(cluster: Cluster, place: CacheRef) -> bool:
     """Serve the page until Ctrl-C, and open it in the browser; return whether the cache is complete then.
 
     The first look is made before: what is wrong with it is told where it was typed.
@@ -35,7 +35,7 @@ def show_page(cluster: Cluster, place: CachePlace) -> bool:
     configure(level="error", stream=sys.stderr)
     matrix = read_status(cluster, place.namespace, place.daemonset_name)
     trouble: dict[str, str] = {}
-    board = Board(time.monotonic, lambda: dict(trouble), keeps_history=False)
+    board = PageState(time.monotonic, lambda: dict(trouble), keeps_history=False)
     board.show(matrix)
     complete = matrix.complete
     with (
@@ -88,7 +88,7 @@ def _interrupted() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def _served(board: Board) -> Iterator[str]:
+def _served(board: PageState) -> Iterator[str]:
     """Serve the board on this machine; give the page's address."""
     from kip.observe.http import end, reading_only, serve_on  # noqa: PLC0415 - only people pay for it
 

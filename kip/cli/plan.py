@@ -10,9 +10,9 @@ from kip.cli.options import cluster_options, output_option, settings_from, setti
 from kip.cli.output import document
 from kip.cluster.client import connect
 from kip.config import sources
-from kip.core.plan import Plan
+from kip.core.rollout.plan import Plan
 from kip.keeper.reconcile import Reconciler
-from kip.keeper.refreshing import Refresher, ask_registries
+from kip.keeper.refresher import Refresher, ask_registries
 from kip.log import configure
 
 CHANGES_DUE = 3

@@ -22,14 +22,14 @@ from kip.cli.pull_report import is_complete, said, tables, to_document
 from kip.cli.tables import console
 from kip.cluster.api import Cluster
 from kip.cluster.client import connect
+from kip.cluster.reads import OPENSHIFT_GROUP
 from kip.config import sources
-from kip.config.partial import cache_place, kip_image
+from kip.config.bootstrap import cache_ref, kip_image
 from kip.errors import UsageError
-from kip.keeper.observing import OPENSHIFT_GROUP
 from kip.log import configure
+from kip.pulljob.manifest_reader import POLICIES
 from kip.pulljob.pod import Shape
-from kip.pulljob.reading import POLICIES
-from kip.pulljob.runner import End, Runner
+from kip.pulljob.runner import Runner, RunResult
 from kip.pulljob.spec import PullJob
 
 NOT_COMPLETE = 3
@@ -102,7 +102,7 @@ def command(
     """
     configure(level="warning", stream=sys.stderr)
     environment = sources.from_environment()
-    place = cache_place(environment, pod_namespace=sources.pod_namespace()).namespace
+    place = cache_ref(environment, pod_namespace=sources.pod_namespace()).namespace
     asked = Typed(**{key: value for key, value in typed.items() if value is not None})
     if print_rbac:
         _print(rbac(namespace or place, nodes_named=bool(asked.nodes)), output)
@@ -112,7 +112,7 @@ def command(
         jobs = [held(job, keep, datetime.now(UTC).isoformat()) for job in jobs]
     cluster = connect(kubeconfig or sources.kubeconfig(), context)
     shape = Shape(sleeper or kip_image(environment), OPENSHIFT_GROUP in cluster.api_groups())
-    ends: list[tuple[PullJob, End]] = []
+    ends: list[tuple[PullJob, RunResult]] = []
     stopped_by = 0
     for job in jobs:
         end, stopped_by = _run(cluster, job, shape)
@@ -149,7 +149,7 @@ def _endable(job: PullJob) -> PullJob:
     return replace(job, forever=False)
 
 
-def _run(cluster: Cluster, job: PullJob, shape: Shape) -> tuple[End, int]:
+def _run(cluster: Cluster, job: PullJob, shape: Shape) -> tuple[RunResult, int]:
     """Run a job; return its end, and the signal that stopped it (0 for none)."""
     with telling(job) as told:
         runner = Runner(
@@ -185,7 +185,7 @@ def _stopping(runner: Runner) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _tell(job: PullJob, end: End) -> None:
+def _tell(job: PullJob, end: RunResult) -> None:
     out = console()
     out.print(tables(job, end))
     for text in said(job, end):

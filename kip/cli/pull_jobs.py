@@ -8,7 +8,7 @@ from typing import Any
 from kip.cli.output import remark
 from kip.config import sources
 from kip.errors import JobError, Problem, UsageError
-from kip.pulljob.reading import LIST, ONE, VERSIONS, is_job, read_job
+from kip.pulljob.manifest_reader import LIST, ONE, VERSIONS, is_job, read_job
 from kip.pulljob.spec import DEFAULT_TIMEOUT_SECONDS, PullJob, short_hash
 
 SETTABLE = ("image", "name")

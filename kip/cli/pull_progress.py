@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kip.cli.output import remark
+from kip.pulljob.planner import JobPlan
 from kip.pulljob.record import FRESH, NodeRecord, Record
 from kip.pulljob.runner import Told
 from kip.pulljob.spec import PullJob
-from kip.pulljob.step import Step
 from kip.pulljob.targets import Targets
 
 MOST_BARS = 20
@@ -33,7 +33,7 @@ class Lines:
         self._before: Record | None = None
         self._message = ""
 
-    def __call__(self, targets: Targets, step: Step) -> None:
+    def __call__(self, targets: Targets, step: JobPlan) -> None:
         """Say what is new since the last step."""
         status, job = step.status, self._job
         if self._before is None:
@@ -83,7 +83,7 @@ def _bars(job: PullJob) -> Iterator[Told]:
         if len(job.images) > MOST_BARS:
             bars.add_task(f"and {len(job.images) - MOST_BARS} more images", total=None)
 
-        def tell(_targets: Targets, step: Step) -> None:
+        def tell(_targets: Targets, step: JobPlan) -> None:
             for task, image in zip(tasks, step.status.images, strict=False):
                 failed = f", {image.failed} failed" if image.failed else ""
                 bars.update(

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from kip.cli.tables import amount, duration, new_table, short_digest
-from kip.core.naming import some_of
-from kip.core.remedies import remedy_of_pull
-from kip.core.status import API_VERSION
-from kip.pulljob.runner import End
+from kip.core.status.matrix import API_VERSION
+from kip.core.status.remedies import remedy_of_pull
+from kip.core.text import join_names
+from kip.pulljob.runner import RunResult
 from kip.pulljob.spec import PullJob
-from kip.pulljob.status import Cell, State, cells
+from kip.pulljob.status import PullCell, PullState, cells
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,13 +18,13 @@ MOST_ROWS = 40
 """Of more images times nodes the table has a row for each image."""
 
 
-def is_complete(end: End) -> bool:
+def is_complete(end: RunResult) -> bool:
     """Whether every image is on every node that was meant; no node at all is not complete."""
     status = end.step.status
     return bool(status.finished) and 0 < status.desired == status.succeeded
 
 
-def to_document(ends: Iterable[tuple[PullJob, End]]) -> dict[str, Any]:
+def to_document(ends: Iterable[tuple[PullJob, RunResult]]) -> dict[str, Any]:
     """Return the ends of all jobs as plain values, for `-o json`; the keys are a promise to programs."""
     found = list(ends)
     return {
@@ -34,22 +34,22 @@ def to_document(ends: Iterable[tuple[PullJob, End]]) -> dict[str, Any]:
     }
 
 
-def tables(job: PullJob, end: End) -> "Table":
+def tables(job: PullJob, end: RunResult) -> "Table":
     """Return a table of what is where: cell by cell, or image by image where there are many."""
     found = list(cells(job, end.targets, end.step.record))
     return _by_cell(found) if len(found) <= MOST_ROWS else _by_image(found)
 
 
-def said(job: PullJob, end: End) -> Iterator[str]:
+def said(job: PullJob, end: RunResult) -> Iterator[str]:
     """Say what failed why, what was left out, and how it ended."""
     status = end.step.status
     groups: dict[tuple[str, str, str], list[str]] = {}
     for cell in cells(job, end.targets, end.step.record):
-        if cell.fault and cell.state is not State.PULLED:
+        if cell.fault and cell.state is not PullState.PULLED:
             key = (cell.image, cell.fault.reason, cell.fault.message)
             groups.setdefault(key, []).append(cell.node)
     for (image, reason, message), nodes in groups.items():
-        yield f"{image} on {some_of(nodes)}: {reason}: {message}".rstrip(": ")
+        yield f"{image} on {join_names(nodes)}: {reason}: {message}".rstrip(": ")
         if remedy := remedy_of_pull(reason, message):
             yield f"  {remedy}"
     for skipped in status.skipped:
@@ -61,7 +61,7 @@ def said(job: PullJob, end: End) -> Iterator[str]:
     )
 
 
-def _job(job: PullJob, end: End) -> dict[str, Any]:
+def _job(job: PullJob, end: RunResult) -> dict[str, Any]:
     status = end.step.status
     return {
         "name": job.name,
@@ -86,8 +86,8 @@ def _job(job: PullJob, end: End) -> dict[str, Any]:
     }
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
-    fault, pull = cell.fault if cell.state is not State.PULLED else None, cell.pull
+def _cell(cell: PullCell) -> dict[str, Any]:
+    fault, pull = cell.fault if cell.state is not PullState.PULLED else None, cell.pull
     return {
         "node": cell.node,
         "image": cell.image,
@@ -101,11 +101,11 @@ def _cell(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _by_cell(found: list[Cell]) -> "Table":
+def _by_cell(found: list[PullCell]) -> "Table":
     table = new_table("IMAGE", "NODE", "STATE", "TIME", "SIZE", "DIGEST")
     for cell in found:
         pull, reason = cell.pull, cell.fault.reason if cell.fault else ""
-        if cell.state is not State.PULLED:
+        if cell.state is not PullState.PULLED:
             _row(table, cell.image, cell.node, cell.state.value, "", "", reason)
         elif pull:
             time = "was there" if pull.there else duration(pull.seconds)
@@ -123,14 +123,16 @@ def _by_cell(found: list[Cell]) -> "Table":
     return table
 
 
-def _by_image(found: list[Cell]) -> "Table":
+def _by_image(found: list[PullCell]) -> "Table":
     table = new_table("IMAGE", "PULLED", "WERE THERE", "FAILED", "OTHER", "LONGEST", "SIZE", "DIGEST")
-    by_image: dict[str, list[Cell]] = {}
+    by_image: dict[str, list[PullCell]] = {}
     for cell in found:
         by_image.setdefault(cell.image, []).append(cell)
     for image, row in by_image.items():
         pulls = [cell.pull for cell in row if cell.pull]
-        pulled, failed = (sum(cell.state is state for cell in row) for state in (State.PULLED, State.FAILED))
+        pulled, failed = (
+            sum(cell.state is state for cell in row) for state in (PullState.PULLED, PullState.FAILED)
+        )
         there = sum(pull.there for pull in pulls)
         longest = max((pull.seconds for pull in pulls if pull.seconds is not None), default=None)
         digests = sorted({short_digest(pull.digest) for pull in pulls})

@@ -5,7 +5,7 @@ import click
 from kip.cli.options import output_option, settings_from, settings_options
 from kip.cli.output import document
 from kip.config.settings import Platform
-from kip.core.render import render
+from kip.core.render.daemonset import render
 
 EXAMPLES = """\b
 Examples:

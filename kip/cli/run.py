@@ -4,7 +4,7 @@ import click
 
 from kip.cluster.client import connect
 from kip.config import sources
-from kip.config.partial import process_settings
+from kip.config.bootstrap import process_settings
 from kip.keeper import run as keeper
 from kip.log import configure
 from kip.observe.metrics import Metrics

@@ -5,18 +5,18 @@ import time
 
 import click
 
-from kip.cli.cache import read_status
+from kip.cli.cache_reader import read_status
 from kip.cli.options import cluster_options, output_option, place_from, place_options
 from kip.cli.output import document
 from kip.cli.page import show_page
 from kip.cli.status_table import picture
 from kip.cli.tables import console
-from kip.cli.waiter import PASSING, pace, pauses
+from kip.cli.wait_loop import PASSING, pace, pauses
 from kip.cluster.api import Cluster
 from kip.cluster.client import connect
 from kip.config import sources
-from kip.config.partial import CachePlace
-from kip.core.status import to_document
+from kip.config.bootstrap import CacheRef
+from kip.core.status.matrix import to_document
 from kip.errors import UsageError
 from kip.log import configure
 
@@ -77,7 +77,7 @@ def command(
     ctx.exit(0 if matrix.complete else INCOMPLETE)
 
 
-def _show_live(cluster: Cluster, place: CachePlace, *, by_node: bool, wide: bool) -> None:
+def _show_live(cluster: Cluster, place: CacheRef, *, by_node: bool, wide: bool) -> None:
     """Show the table again and again; Ctrl-C ends it, and leaves the last one to be printed as always."""
     from rich.console import Group  # noqa: PLC0415 - only people pay for it
     from rich.live import Live  # noqa: PLC0415

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kip.cli.tables import amount, duration, new_table, short_digest
-from kip.core.cell import Cell, State
-from kip.core.left_out import remarks
-from kip.core.status import Matrix
-from kip.core.troubles import troubles
-from kip.core.verdict import verdict
+from kip.core.status.cell import Cell, ImageState
+from kip.core.status.excluded_nodes import remarks
+from kip.core.status.matrix import Matrix
+from kip.core.status.problems import image_problems
+from kip.core.status.summary import summary_line
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -20,14 +20,14 @@ NODE_COLUMNS = 8
 """With more nodes than this the table counts them instead of naming each."""
 
 MARKS = {
-    State.CACHED: ("cached", "green"),
-    State.PULLING: ("pulling", "cyan"),
-    State.WAITING: ("waiting", "cyan"),
-    State.FAILED: ("FAILED", "red"),
-    State.ABSENT: ("absent", "yellow"),
+    ImageState.CACHED: ("cached", "green"),
+    ImageState.PULLING: ("pulling", "cyan"),
+    ImageState.WAITING: ("waiting", "cyan"),
+    ImageState.FAILED: ("FAILED", "red"),
+    ImageState.ABSENT: ("absent", "yellow"),
 }
 WIDE = ("SIZE", "SLOWEST PULL", "DIGESTS")
-COUNTS = [state.value.upper() for state in State]
+COUNTS = [state.value.upper() for state in ImageState]
 
 
 def picture(matrix: Matrix, *, by_node: bool, wide: bool) -> "Group":
@@ -37,11 +37,11 @@ def picture(matrix: Matrix, *, by_node: bool, wide: bool) -> "Group":
 
     table = _nodes(matrix, wide=wide) if by_node else _images(matrix, wide=wide)
     lines: list[Text] = []
-    for trouble in troubles(matrix):
+    for trouble in image_problems(matrix):
         wrong, *remedy = trouble.lines
         lines += [Text(wrong, style="red"), *map(Text, remedy)]
     lines += map(Text, remarks(matrix.left_out or ()))
-    return Group(table, *lines, Text(verdict(matrix)))
+    return Group(table, *lines, Text(summary_line(matrix)))
 
 
 def _images(matrix: Matrix, *, wide: bool) -> "Table":
@@ -73,7 +73,9 @@ def _nodes(matrix: Matrix, *, wide: bool) -> "Table":
     for cell in matrix.cells:
         rows[cell.node].append(cell)
     for node, cells in rows.items():
-        missing = ", ".join(f"{cell.name} {cell.state.value}" for cell in cells if cell.state != State.CACHED)
+        missing = ", ".join(
+            f"{cell.name} {cell.state.value}" for cell in cells if cell.state != ImageState.CACHED
+        )
         counts = _numbers(Counter(cell.state for cell in cells))
         table.add_row(_plain(node), *counts, *([_plain(missing)] if wide else []))
     return table
@@ -85,8 +87,8 @@ def _plain(text: str) -> "Text":
     return Text(text)
 
 
-def _numbers(count: Counter[State]) -> Iterator[str]:
-    return (str(count[state]) for state in State)
+def _numbers(count: Counter[ImageState]) -> Iterator[str]:
+    return (str(count[state]) for state in ImageState)
 
 
 def _mark(cell: Cell) -> str:

@@ -9,19 +9,19 @@ from typing import Any
 
 import click
 
-from kip.cli.cache import Looker
+from kip.cli.cache_reader import CacheReader
 from kip.cli.options import cluster_options, number, output_option, place_from, place_options, seconds
 from kip.cli.output import document, remark
-from kip.cli.waiter import End, Waiter, pauses
+from kip.cli.wait_loop import WaitLoop, WaitResult, pauses
 from kip.cluster.client import connect
 from kip.config import sources
-from kip.config.partial import CachePlace
-from kip.core.cell import NODE_NOT_READY, UNTOLERATED_TAINT, Cell, State
-from kip.core.naming import some_of
-from kip.core.progress import Progress
-from kip.core.status import Matrix, to_document
-from kip.core.troubles import refusal_of, troubles_in
-from kip.core.waiting import Goal, Result, Verdict
+from kip.config.bootstrap import CacheRef
+from kip.core.rollout.progress import Progress
+from kip.core.status.cell import NODE_NOT_READY, UNTOLERATED_TAINT, Cell, ImageState
+from kip.core.status.matrix import Matrix, to_document
+from kip.core.status.problems import image_problems_in, refusal_of
+from kip.core.status.wait_condition import Goal, Judgement, Result
+from kip.core.text import join_names
 from kip.log import configure
 
 NOT_REACHED = 3
@@ -33,7 +33,7 @@ Examples:
   kip wait --nodes pool=builders --min-percent 95 -o json
 """
 
-Told = Callable[[Verdict], None]
+Told = Callable[[Judgement], None]
 
 
 @click.command("wait", epilog=EXAMPLES)
@@ -93,11 +93,11 @@ def command(
     environment, pod_namespace = sources.from_environment(), sources.pod_namespace()
     place = place_from(namespace, daemonset)
     cluster = connect(kubeconfig or sources.kubeconfig(), context)
-    looker = Looker(cluster, place.namespace, place.daemonset_name, environment, pod_namespace, nodes)
+    looker = CacheReader(cluster, place.namespace, place.daemonset_name, environment, pod_namespace, nodes)
     goal = Goal(images, min_percent, fail_fast=fail_fast, allow_none=allow_none)
     with pauses(cluster, place.namespace, place.daemonset_name) as pause, _telling() as told:
         random = Random()  # noqa: S311 - jitter guards nothing
-        end = Waiter(goal, looker.look, pause, time.monotonic, random, told).wait(timeout)
+        end = WaitLoop(goal, looker.look, pause, time.monotonic, random, told).wait(timeout)
     if output == "text":
         click.echo("\n".join(_said(end, place)))
     else:
@@ -111,7 +111,7 @@ def _telling() -> Iterator[Told]:
     if not sys.stderr.isatty():
         said = ""
 
-        def tell(verdict: Verdict) -> None:
+        def tell(verdict: Judgement) -> None:
             nonlocal said
             if (text := progress(verdict)) != said and verdict.result is Result.OPEN:
                 remark(text)
@@ -133,7 +133,7 @@ def _bar() -> Iterator[Told]:
     with Progress(BarColumn(), elapsed, text, console=console, transient=True) as bar:
         task = bar.add_task("looking", total=None)
 
-        def tell(verdict: Verdict) -> None:
+        def tell(verdict: Judgement) -> None:
             bar.update(
                 task,
                 completed=verdict.there,
@@ -144,18 +144,18 @@ def _bar() -> Iterator[Told]:
         yield tell
 
 
-def progress(verdict: Verdict) -> str:
+def progress(verdict: Judgement) -> str:
     """Say in a line how far it is."""
     counts = f"{verdict.there} of {verdict.wanted} images are there" if verdict.wanted else ""
     states = [
         f"{number} {state.value}"
-        for state in State
+        for state in ImageState
         if (number := sum(cell.state is state for cell in verdict.missing))
     ]
     return "; ".join(filter(None, [counts, ", ".join(states), verdict.why]))
 
 
-def _said(end: End, place: CachePlace) -> Iterator[str]:
+def _said(end: WaitResult, place: CacheRef) -> Iterator[str]:
     """Say how it ended, what is missing where and why, and what to type next."""
     verdict = end.verdict
     name = f"DaemonSet {place.namespace}/{place.daemonset_name}"
@@ -167,19 +167,19 @@ def _said(end: End, place: CachePlace) -> Iterator[str]:
     how = "Failed" if verdict.result is Result.FAILED else "Not reached"
     yield f"{how} after {end.seconds:.0f} s: {progress(verdict) or 'nothing is known'} ({name})."
     refusal = refusal_of(end.matrix) if end.matrix else None
-    for trouble in (*troubles_in(verdict.missing), *filter(None, [refusal])):
+    for trouble in (*image_problems_in(verdict.missing), *filter(None, [refusal])):
         yield from trouble.lines
     yield from _unselected(verdict)
     yield f"Next: {_next(verdict, end.matrix, place)}"
 
 
-def _unselected(verdict: Verdict) -> Iterator[str]:
+def _unselected(verdict: Judgement) -> Iterator[str]:
     if verdict.unselected:
-        nodes = some_of(verdict.unselected)
+        nodes = join_names(verdict.unselected)
         yield f"Not waited for: {nodes}; NODE_SELECTOR or AFFINITY of the cache does not select them."
 
 
-def _next(verdict: Verdict, matrix: Matrix | None, place: CachePlace) -> str:
+def _next(verdict: Judgement, matrix: Matrix | None, place: CacheRef) -> str:
     """Return the command that says more."""
     if matrix is None:
         return "kubectl get daemonsets -A"
@@ -188,21 +188,21 @@ def _next(verdict: Verdict, matrix: Matrix | None, place: CachePlace) -> str:
     cell = min(verdict.missing, key=_worth_a_look, default=None)
     if cell is None or not cell.reason:
         return f"kip status -n {place.namespace} --daemonset {place.daemonset_name}"
-    if cell.state is State.WAITING or cell.reason == NODE_NOT_READY:
+    if cell.state is ImageState.WAITING or cell.reason == NODE_NOT_READY:
         return f"kubectl describe node {cell.node}"
     return (
         f"kubectl -n {place.namespace} describe pods --field-selector spec.nodeName={cell.node}"
-        if cell.state is State.FAILED
+        if cell.state is ImageState.FAILED
         else f"kip check -n {place.namespace}"
     )
 
 
 def _worth_a_look(cell: Cell) -> tuple[bool, ...]:
-    first = (cell.state is State.FAILED, cell.reason == UNTOLERATED_TAINT, cell.reason == NODE_NOT_READY)
+    first = (cell.state is ImageState.FAILED, cell.reason == UNTOLERATED_TAINT, cell.reason == NODE_NOT_READY)
     return (*(not it for it in first), not cell.reason)
 
 
-def _document(end: End, place: CachePlace) -> dict[str, Any]:
+def _document(end: WaitResult, place: CacheRef) -> dict[str, Any]:
     """Return the document of `kip status`, and how the wait ended."""
     nothing = Progress(0, 0, 0, current=False)
     matrix = end.matrix or Matrix(place.namespace, place.daemonset_name, 0, nothing, (), ())

@@ -16,10 +16,10 @@ import urllib3
 from kubernetes import client, config
 
 from kip import __version__
-from kip.cluster.answers import refusal, watch_event
 from kip.cluster.api import PODS, Listing, Manifest, Resource, Selection, WatchEvent
-from kip.core.ownership import FIELD_MANAGER
+from kip.cluster.responses import refusal, watch_event
 from kip.core.rights import Rights, read_rights
+from kip.core.rollout.ownership import FIELD_MANAGER
 from kip.errors import KipError, NotFound, ServerError, Unauthorized, Unreachable
 
 CONNECT_SECONDS = 5.0

@@ -9,7 +9,7 @@ import structlog
 
 from kip.cluster.api import EVENTS, Cluster, Selection, WatchEvent
 from kip.cluster.backoff import backoff
-from kip.errors import ApiError, Fault, Gone, KipError
+from kip.errors import ApiError, Gone, InternalError, KipError
 
 WATCH_SECONDS = 300
 """How long one watch request lasts. The server would end it after 30 to 60 minutes."""
@@ -88,7 +88,7 @@ class Retries:
             except ApiError as error:
                 self._wait_after(error, began)
             except Exception as error:  # noqa: BLE001 - a thread must not just end
-                self._wait_after(Fault(error), began)
+                self._wait_after(InternalError(error), began)
 
     def _wait_after(self, interruption: KipError, began: float) -> None:
         if self.stop.is_set():

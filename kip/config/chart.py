@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kip.config.notes import Note
-from kip.config.spelling import did_you_mean
+from kip.config.suggestions import did_you_mean
 from kip.config.table import SETTINGS
 
 UPSTREAM_VALUES = {

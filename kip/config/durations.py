@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from decimal import Decimal
 
-from kip.config.findings import Unreadable
+from kip.config.diagnostics import Unreadable
 
 SHORTEST = timedelta(minutes=1)
 """Below, the nodes would ask their registries all the time. Upstream took 0 and looped without a pause."""

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass, replace
 from itertools import chain, count
 
-from kip.config.entries import Entry, read_entries
-from kip.config.findings import Findings
+from kip.config.diagnostics import Diagnostics
+from kip.config.image_entries import Entry, read_entries
 from kip.config.names import label_fault, mend_label, with_suffix
 from kip.config.notes import Note
 from kip.config.references import Reference, ReferenceProblem, parse_reference
@@ -54,13 +54,13 @@ class _Image:
 
 
 def read_images(text: str) -> ImageList:
-    """Read the list in any of the forms of `kip.config.entries`. Never raises.
+    """Read the list in any of the forms of `kip.config.image_entries`. Never raises.
 
     A name that is a valid label stays as it is, for its first entry. A name that is not is mended; without
     one it is the last part of the image's path. A name already taken gets a suffix: the image's tag where it
     was derived, else a number. Every entry that is mended, renamed or left out has a note.
     """
-    findings = Findings()
+    findings = Diagnostics()
     images = [image for entry in read_entries(KEY, text, findings) if (image := _image(entry, findings))]
     images = _without_repetitions(images, findings)
     names = _names(images, findings)
@@ -69,7 +69,7 @@ def read_images(text: str) -> ImageList:
     return ImageList(kept, _in_order(findings.notes))
 
 
-def _image(entry: Entry, findings: Findings) -> _Image | None:
+def _image(entry: Entry, findings: Diagnostics) -> _Image | None:
     try:
         return _Image(entry, parse_reference(entry.image))
     except ReferenceProblem as problem:
@@ -77,7 +77,7 @@ def _image(entry: Entry, findings: Findings) -> _Image | None:
         return None
 
 
-def _without_repetitions(images: list[_Image], findings: Findings) -> list[_Image]:
+def _without_repetitions(images: list[_Image], findings: Diagnostics) -> list[_Image]:
     """Keep an image once under one name; one without a name adds nothing to the same image before it."""
     kept: list[_Image] = []
     seen: dict[tuple[str, str], str] = {}
@@ -95,7 +95,7 @@ def _without_repetitions(images: list[_Image], findings: Findings) -> list[_Imag
     return kept
 
 
-def _names(images: list[_Image], findings: Findings) -> dict[str, str]:
+def _names(images: list[_Image], findings: Diagnostics) -> dict[str, str]:
     """Return the container name of each entry by its key.
 
     Names that are fine as given go first, so that no other entry can take them; then those to be mended, then
@@ -130,7 +130,7 @@ def _free_name(image: _Image, taken: set[str]) -> str:
     return next(free for number in count(2) if (free := with_suffix(name, str(number))) not in taken)
 
 
-def _note_name(entry: Entry, name: str, findings: Findings) -> None:
+def _note_name(entry: Entry, name: str, findings: Diagnostics) -> None:
     if not entry.name:
         return  # to leave the name out is a way to write the list, not a mistake
     if entry.name == INIT_CONTAINER:
@@ -155,7 +155,7 @@ def _position(note: Note) -> int:
     return int(number[1]) if number else 0
 
 
-def _note_same_images(images: list[_Image], findings: Findings) -> None:
+def _note_same_images(images: list[_Image], findings: Diagnostics) -> None:
     first: dict[str, str] = {}
     for image in images:
         entry = image.entry

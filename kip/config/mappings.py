@@ -3,9 +3,9 @@
 import re
 from typing import Any
 
-from kip.config.findings import Findings, Unreadable
+from kip.config.diagnostics import Diagnostics, Unreadable
 from kip.config.names import label_value_fault, qualified_name_fault
-from kip.config.written import Bare, read_structure, unescaped
+from kip.config.scalars import PlainScalar, read_structure, unescaped
 
 LARGEST_ANNOTATIONS = 256 * 1024
 """Bytes of all keys and values together (k8s.io/apimachinery/pkg/api/validation/objectmeta.go)."""
@@ -20,7 +20,7 @@ _FORMS = 'Write {"key": "value"} or key=value,key2=value2.'
 _SIMPLE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def read_node_selector(key: str, text: str, findings: Findings) -> dict[str, str]:
+def read_node_selector(key: str, text: str, findings: Diagnostics) -> dict[str, str]:
     """Read the labels that a node must have."""
     found = _read_mapping(key, text, findings)
     for name, value in found.items():
@@ -29,7 +29,7 @@ def read_node_selector(key: str, text: str, findings: Findings) -> dict[str, str
     return found
 
 
-def read_annotations(key: str, text: str, findings: Findings) -> dict[str, str]:
+def read_annotations(key: str, text: str, findings: Diagnostics) -> dict[str, str]:
     """Read annotations; their values are free."""
     found = _read_mapping(key, text, findings)
     for name in found:
@@ -53,26 +53,26 @@ def place(key: str, name: str) -> str:
     return f"{key}.{name}" if _SIMPLE_KEY.fullmatch(name) else f'{key}["{name}"]'
 
 
-def as_text(key: str, value: Any, findings: Findings) -> str:
+def as_text(key: str, value: Any, findings: Diagnostics) -> str:
     """Return the string that `value` was meant to be: Kubernetes takes nothing else here."""
     if isinstance(value, dict | list):
         findings.problem(key, value, "is a list or a mapping, not a text", "Write one text, in quotes.")
         return ""
     if value is None:
         findings.note(key, "", "has no value and is taken as empty", 'Write "".')
-    elif isinstance(value, Bare):
+    elif isinstance(value, PlainScalar):
         findings.note(key, value, f'is no text and is taken as "{value}"', f'Write "{value}", in quotes.')
     return "" if value is None else _encodable(key, str(value), findings)
 
 
-def _encodable(key: str, text: str, findings: Findings) -> str:
+def _encodable(key: str, text: str, findings: Diagnostics) -> str:
     """Refuse what cannot be sent: halves of surrogate pairs, which JSON escapes can make."""
     if text != text.encode("utf-8", "replace").decode():
         findings.problem(key, text, "has characters that are none", "Write it in UTF-8.")
     return text
 
 
-def without_escapes(key: str, text: str, findings: Findings) -> str:
+def without_escapes(key: str, text: str, findings: Diagnostics) -> str:
     """Return `text` without the escapes that older charts of kubernetes-image-puller needed, with a note."""
     meant = unescaped(text)
     if meant is None:
@@ -81,17 +81,17 @@ def without_escapes(key: str, text: str, findings: Findings) -> str:
     return meant
 
 
-def _check(key: str, value: str, fault: str, findings: Findings) -> None:
+def _check(key: str, value: str, fault: str, findings: Diagnostics) -> None:
     if fault:
         findings.problem(key, value, f"{value!r} {fault}", "Write a name that Kubernetes allows.")
 
 
-def _read_mapping(key: str, text: str, findings: Findings) -> dict[str, str]:
+def _read_mapping(key: str, text: str, findings: Diagnostics) -> dict[str, str]:
     given = _read_pairs(key, text, findings)
     return {name.strip(): as_text(place(key, name.strip()), value, findings) for name, value in given.items()}
 
 
-def _read_pairs(key: str, text: str, findings: Findings) -> dict[str, Any]:
+def _read_pairs(key: str, text: str, findings: Diagnostics) -> dict[str, Any]:
     """Return the mapping that `text` is: as JSON or YAML, or as `k=v,k2=v2`."""
     fault: Unreadable | None = None
     text = without_escapes(key, text, findings)
@@ -121,7 +121,7 @@ def _join_split_pairs(given: dict[str, Any]) -> dict[str, Any]:
     return read
 
 
-def _split_pairs(key: str, text: str, findings: Findings) -> dict[str, Any]:
+def _split_pairs(key: str, text: str, findings: Diagnostics) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for pair in filter(None, (part.strip() for part in re.split(r"[,;\n]", text))):
         left, sign, right = _at_first_sign(pair)

@@ -6,7 +6,7 @@ Source: k8s.io/apimachinery/pkg/api/resource (ParseQuantity).
 import re
 from decimal import Decimal
 
-from kip.config.findings import Unreadable
+from kip.config.diagnostics import Unreadable
 
 LARGEST = Decimal(2**63 - 1)
 """The API server silently caps what is larger; nobody means such an amount."""

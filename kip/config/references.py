@@ -7,7 +7,7 @@ containerd use; digests: github.com/opencontainers/go-digest.
 import re
 from dataclasses import dataclass
 
-from kip.config.findings import Unreadable
+from kip.config.diagnostics import Unreadable
 
 DEFAULT_DOMAIN = "docker.io"
 LONGEST_NAME = 255

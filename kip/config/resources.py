@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
-from kip.config.findings import Findings
+from kip.config.diagnostics import Diagnostics
 from kip.config.quantities import QuantityProblem, parse_quantity
 
 LEAST_MEMORY = Decimal(12 * 1024**2)
@@ -13,7 +13,7 @@ ADVISABLE_MEMORY = Decimal(20 * 1024**2)
 """The default. With less, container runtimes were killed while starting (eclipse-che/che#22446)."""
 
 
-def check_resources(values: Mapping[str, str], findings: Findings) -> None:
+def check_resources(values: Mapping[str, str], findings: Diagnostics) -> None:
     """Check the four quantities, given by key; those that are no quantities are left to their own problem."""
     for resource in ("MEMORY", "CPU"):
         _check_order(f"CACHING_{resource}_REQUEST", f"CACHING_{resource}_LIMIT", values, findings)
@@ -27,7 +27,7 @@ def check_resources(values: Mapping[str, str], findings: Findings) -> None:
         findings.note(key, values[key], message, "Write 20Mi.")
 
 
-def _check_order(request: str, limit: str, values: Mapping[str, str], findings: Findings) -> None:
+def _check_order(request: str, limit: str, values: Mapping[str, str], findings: Diagnostics) -> None:
     asked, allowed = _amount(values[request]), _amount(values[limit])
     if asked and allowed and asked > allowed:
         message = f"is more than {limit}={values[limit]}"

@@ -8,10 +8,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kip.config.findings import Findings, Unreadable
+from kip.config.diagnostics import Diagnostics, Unreadable
 from kip.config.mappings import as_text, place, without_escapes
-from kip.config.spelling import closest, did_you_mean
-from kip.config.written import read_structure
+from kip.config.scalars import read_structure
+from kip.config.suggestions import closest, did_you_mean
 
 Shape = Mapping[str, Any] | Sequence[Any] | str
 """A dict of fields, a list of one shape, or a word: text, number, labels (a mapping of texts)."""
@@ -54,13 +54,13 @@ TOLERATION: Shape = {
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
-def read_affinity(key: str, text: str, findings: Findings) -> dict[str, Any]:
+def read_affinity(key: str, text: str, findings: Diagnostics) -> dict[str, Any]:
     """Read a pod's affinity, as JSON or YAML."""
     given = _read(key, text, findings)
     return {} if given is None else dict(_shaped(key, given, AFFINITY, findings) or {})
 
 
-def read_tolerations(key: str, text: str, findings: Findings) -> tuple[dict[str, Any], ...]:
+def read_tolerations(key: str, text: str, findings: Diagnostics) -> tuple[dict[str, Any], ...]:
     """Read a list of tolerations, as JSON or YAML; a single one need not be in a list."""
     given = _read(key, text, findings)
     if given is None or given == {}:
@@ -76,7 +76,7 @@ def read_tolerations(key: str, text: str, findings: Findings) -> tuple[dict[str,
     return tuple(tolerations)
 
 
-def _read(key: str, text: str, findings: Findings) -> Any:
+def _read(key: str, text: str, findings: Diagnostics) -> Any:
     try:
         return read_structure(without_escapes(key, text, findings))
     except Unreadable as fault:
@@ -84,7 +84,7 @@ def _read(key: str, text: str, findings: Findings) -> Any:
         return None
 
 
-def _shaped(key: str, given: Any, shape: Shape, findings: Findings) -> Any:
+def _shaped(key: str, given: Any, shape: Shape, findings: Diagnostics) -> Any:
     """Return `given` with its scalars as the API wants them; whatever does not fit `shape` is a problem."""
     if isinstance(shape, dict):
         return _mapping(key, given, shape, findings)
@@ -97,7 +97,7 @@ def _shaped(key: str, given: Any, shape: Shape, findings: Findings) -> Any:
     return _number(key, given, findings) if shape == "number" else as_text(key, given, findings)
 
 
-def _mapping(key: str, given: Any, shape: Mapping[str, Shape], findings: Findings) -> dict[str, Any]:
+def _mapping(key: str, given: Any, shape: Mapping[str, Shape], findings: Diagnostics) -> dict[str, Any]:
     if not isinstance(given, dict):
         findings.problem(key, given, "is no mapping of fields", f"Write {{...}} with {_listed(shape)}.")
         return {}
@@ -109,7 +109,7 @@ def _mapping(key: str, given: Any, shape: Mapping[str, Shape], findings: Finding
     return fields
 
 
-def _field(key: str, name: str, shape: Mapping[str, Shape], findings: Findings) -> str:
+def _field(key: str, name: str, shape: Mapping[str, Shape], findings: Diagnostics) -> str:
     """Return the field called `name`; capitals do not count, as they did not for upstream (Go's JSON)."""
     if name in shape:
         return name
@@ -122,14 +122,14 @@ def _field(key: str, name: str, shape: Mapping[str, Shape], findings: Findings) 
     return found
 
 
-def _list(key: str, given: Any, shape: Shape, findings: Findings) -> list[Any]:
+def _list(key: str, given: Any, shape: Shape, findings: Diagnostics) -> list[Any]:
     if not isinstance(given, list):
         findings.problem(key, given, "is no list", "Put it in [ ].")
         return []
     return [_shaped(f"{key}[{number}]", item, shape, findings) for number, item in enumerate(given, 1)]
 
 
-def _word(key: str, given: Any, words: tuple[str, ...], findings: Findings) -> str:
+def _word(key: str, given: Any, words: tuple[str, ...], findings: Diagnostics) -> str:
     word = as_text(key, given, findings)
     if word and word not in words:
         meant = next((known for known in words if known.lower() == word.lower()), "") or closest(word, words)
@@ -138,21 +138,21 @@ def _word(key: str, given: Any, words: tuple[str, ...], findings: Findings) -> s
     return word
 
 
-def _labels(key: str, given: Any, findings: Findings) -> dict[str, str]:
+def _labels(key: str, given: Any, findings: Diagnostics) -> dict[str, str]:
     if not isinstance(given, dict):
         findings.problem(key, given, "is no mapping of labels", 'Write {"key": "value"}.')
         return {}
     return {name: as_text(place(key, name), value, findings) for name, value in given.items()}
 
 
-def _number(key: str, given: Any, findings: Findings) -> int:
+def _number(key: str, given: Any, findings: Diagnostics) -> int:
     if isinstance(given, str) and _NUMBER.fullmatch(given):
         return int(given)
     findings.problem(key, given, "is no whole number", "Write digits only.")
     return 0
 
 
-def _check_toleration(key: str, given: dict[str, Any], findings: Findings) -> None:
+def _check_toleration(key: str, given: dict[str, Any], findings: Diagnostics) -> None:
     """Check what the fields say together (pkg/apis/core/validation, validateTolerations)."""
     operator = given.get("operator") or "Equal"
     if any(problem.key.startswith(f"{key}.") for problem in findings.problems):

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from kip.config.choices import LogFormat, LogLevel, Platform, PullPolicy, ReadyWhen, Refresh
-from kip.config.findings import Findings
+from kip.config.diagnostics import Diagnostics
 from kip.config.images import CacheImage
 from kip.config.notes import Note
 from kip.config.resources import check_resources
@@ -77,7 +77,7 @@ def read_settings(values: Mapping[str, str], *, pod_namespace: str = "") -> Read
     `pod_namespace` is where the keeper itself runs, the default of NAMESPACE. Raise `SettingsError`, which
     carries every problem found.
     """
-    findings = Findings()
+    findings = Diagnostics()
     found = {row.field: _read(row, values, pod_namespace, findings) for row in SETTINGS}
     check_resources({row.key: found[row.field] for row in SETTINGS}, findings)
     if findings.problems:
@@ -85,7 +85,7 @@ def read_settings(values: Mapping[str, str], *, pod_namespace: str = "") -> Read
     return Reading(Settings(**found), tuple(findings.notes))
 
 
-def _read(row: Setting, values: Mapping[str, str], pod_namespace: str, findings: Findings) -> Any:
+def _read(row: Setting, values: Mapping[str, str], pod_namespace: str, findings: Diagnostics) -> Any:
     given = values.get(row.key, "").strip()
     findings.reading(given)
     if not given and row.required:

@@ -9,7 +9,7 @@ from typing import Any
 
 from kip.config.chart import merge_values, settings_of
 from kip.config.notes import Note
-from kip.config.spelling import closest, one_slip_apart
+from kip.config.suggestions import closest, one_slip_apart
 from kip.config.table import SETTINGS
 from kip.errors import Problem, SettingsError, UsageError
 

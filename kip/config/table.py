@@ -11,11 +11,11 @@ from typing import Any
 
 from kip.config import mappings, scheduling, values
 from kip.config.choices import LogFormat, LogLevel, Platform, PullPolicy, ReadyWhen, Refresh
-from kip.config.findings import Findings
+from kip.config.diagnostics import Diagnostics
 from kip.config.images import KEY as IMAGES
 from kip.config.images import CacheImage, read_images
 
-Reader = Callable[[str, str, Findings], Any]
+Reader = Callable[[str, str, Diagnostics], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Setting:
     required: bool = False
 
 
-def read_image_list(key: str, text: str, findings: Findings) -> tuple[CacheImage, ...]:
+def read_image_list(key: str, text: str, findings: Diagnostics) -> tuple[CacheImage, ...]:
     """Read the image list; one without any usable entry is a problem, and then each refused entry is."""
     found = read_images(text)
     if found.images:

@@ -10,13 +10,13 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from kip.config.diagnostics import Diagnostics, Unreadable
 from kip.config.durations import is_duration, parse_interval
-from kip.config.findings import Findings, Unreadable
 from kip.config.mappings import as_text
 from kip.config.names import label_fault, mend_label, mend_subdomain, subdomain_fault
 from kip.config.quantities import parse_quantity
 from kip.config.references import LARGEST_PORT, is_registry, parse_reference
-from kip.config.written import read_structure
+from kip.config.scalars import read_structure
 
 LONGEST_LABEL_VALUE = 63
 MOST_PERCENT = 100
@@ -26,7 +26,7 @@ _SURGE = re.compile(r"([0-9]{1,9})(%?)")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]*)(?::([0-9]{1,5}))")
 
 
-def interval(key: str, text: str, findings: Findings) -> timedelta | None:
+def interval(key: str, text: str, findings: Diagnostics) -> timedelta | None:
     """Read a time in hours, or a Go duration."""
     try:
         value = parse_interval(text)
@@ -41,7 +41,7 @@ def interval(key: str, text: str, findings: Findings) -> timedelta | None:
     return value
 
 
-def quantity(key: str, text: str, findings: Findings) -> str:
+def quantity(key: str, text: str, findings: Diagnostics) -> str:
     """Check a Kubernetes quantity and keep it as it was written."""
     try:
         parse_quantity(text)
@@ -50,7 +50,7 @@ def quantity(key: str, text: str, findings: Findings) -> str:
     return text
 
 
-def reference(key: str, text: str, findings: Findings) -> str:
+def reference(key: str, text: str, findings: Diagnostics) -> str:
     """Check an image reference and keep it as it was written."""
     try:
         parse_reference(text)
@@ -59,21 +59,21 @@ def reference(key: str, text: str, findings: Findings) -> str:
     return text
 
 
-def label(key: str, text: str, findings: Findings) -> str:
+def label(key: str, text: str, findings: Diagnostics) -> str:
     """Check an RFC 1123 label: a namespace's name."""
     if text and (fault := label_fault(text)):
         findings.problem(key, text, fault, _suggest(mend_label(text)))
     return text
 
 
-def subdomain(key: str, text: str, findings: Findings) -> str:
+def subdomain(key: str, text: str, findings: Diagnostics) -> str:
     """Check an RFC 1123 subdomain: an object's name."""
     if text and (fault := subdomain_fault(text)):
         findings.problem(key, text, fault, _suggest(mend_subdomain(text)))
     return text
 
 
-def instance(key: str, text: str, findings: Findings) -> str:
+def instance(key: str, text: str, findings: Diagnostics) -> str:
     """Check an object's name that is also a label's value (`app.kubernetes.io/instance`)."""
     if fault := subdomain_fault(text, LONGEST_LABEL_VALUE):
         mended = mend_subdomain(text)[:LONGEST_LABEL_VALUE].rstrip(".-")
@@ -81,10 +81,10 @@ def instance(key: str, text: str, findings: Findings) -> str:
     return text
 
 
-def choice(words: type[StrEnum]) -> Callable[[str, str, Findings], StrEnum | None]:
+def choice(words: type[StrEnum]) -> Callable[[str, str, Diagnostics], StrEnum | None]:
     """Return a reader of one of `words`, in any mix of capitals and small letters."""
 
-    def read(key: str, text: str, findings: Findings) -> StrEnum | None:
+    def read(key: str, text: str, findings: Diagnostics) -> StrEnum | None:
         found = next((word for word in words if word.value.lower() == text.lower()), None)
         if found is None:
             findings.problem(key, text, "is none of the words allowed", f"Write one of {', '.join(words)}.")
@@ -93,7 +93,7 @@ def choice(words: type[StrEnum]) -> Callable[[str, str, Findings], StrEnum | Non
     return read
 
 
-def surge(key: str, text: str, findings: Findings) -> str:
+def surge(key: str, text: str, findings: Diagnostics) -> str:
     """Read a number of nodes or a percentage of them; 0 would stop every change of the cache."""
     match = _SURGE.fullmatch(text.replace(" ", ""))
     remedy = "Write a percentage from 1% to 100%, or a number of nodes from 1."
@@ -108,7 +108,7 @@ def surge(key: str, text: str, findings: Findings) -> str:
     return text
 
 
-def count(key: str, text: str, findings: Findings) -> int:
+def count(key: str, text: str, findings: Diagnostics) -> int:
     """Read a whole number from 0."""
     if text.isascii() and text.isdigit() and int(text) <= LARGEST_COUNT:
         return int(text)
@@ -117,7 +117,7 @@ def count(key: str, text: str, findings: Findings) -> int:
     return 0
 
 
-def address(key: str, text: str, findings: Findings) -> str:
+def address(key: str, text: str, findings: Diagnostics) -> str:
     """Read `:8080`, `host:8080` or `[::1]:8080`; empty means that nothing listens."""
     if text.isdecimal() and text.isascii():
         findings.note(key, text, f"is a port alone and is taken as :{text}", f"Write :{text}.")
@@ -130,7 +130,7 @@ def address(key: str, text: str, findings: Findings) -> str:
     return text
 
 
-def names(key: str, text: str, findings: Findings) -> tuple[str, ...]:
+def names(key: str, text: str, findings: Diagnostics) -> tuple[str, ...]:
     """Read object names: `a; b` as upstream does, or with commas, spaces or lines, or a JSON or YAML list."""
     given = _listed(key, text, findings)
     for number, name in enumerate(given, 1):
@@ -138,7 +138,7 @@ def names(key: str, text: str, findings: Findings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, given)))
 
 
-def registries(key: str, text: str, findings: Findings) -> tuple[str, ...]:
+def registries(key: str, text: str, findings: Diagnostics) -> tuple[str, ...]:
     """Read the hosts of registries, `host:port;host`, or a list as of `names`; capitals do not count."""
     # An IPv6 address starts as a JSON list does.
     hosts = _split(text) if "]:" in text else _listed(key, text, findings)
@@ -152,7 +152,7 @@ def registries(key: str, text: str, findings: Findings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, given)))
 
 
-def _listed(key: str, text: str, findings: Findings) -> list[str]:
+def _listed(key: str, text: str, findings: Diagnostics) -> list[str]:
     if not text.startswith(("[", "{", "- ")):
         return _split(text)
     try:
@@ -170,14 +170,14 @@ def _split(text: str) -> list[str]:
     return re.split(r"[;,\s]+", text.strip("; ,\t\r\n")) if text else []
 
 
-def _name(key: str, item: Any, findings: Findings) -> str:
+def _name(key: str, item: Any, findings: Diagnostics) -> str:
     """Return the name in a list's item, which may have the form that pods use: `{"name": ...}`."""
     if isinstance(item, dict) and item.keys() == {"name"}:
         item = item["name"]
     return as_text(key, item, findings).strip()
 
 
-def _refuse(key: str, text: str, fault: Unreadable, findings: Findings) -> None:
+def _refuse(key: str, text: str, fault: Unreadable, findings: Diagnostics) -> None:
     findings.problem(key, text, str(fault), fault.hint)
 
 

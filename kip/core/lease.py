@@ -27,7 +27,7 @@ LOOK_SECONDS = 5.0
 """How often a standby looks at it: the tick of the keeper's loop, so that it costs no wake-up of its own."""
 
 
-class Step(StrEnum):
+class LeaseStep(StrEnum):
     """What to do about the lease."""
 
     CREATE = "create"
@@ -36,18 +36,18 @@ class Step(StrEnum):
     WAIT = "wait"
 
 
-def decide(lease: Manifest | None, me: str, *, now: float, since: float) -> Step:
+def decide(lease: Manifest | None, me: str, *, now: float, since: float) -> LeaseStep:
     """Return what the keeper named `me` does about the lease as read.
 
     `now` and `since` are seconds of our own monotonic clock: `since` is when we first saw it as it is.
     """
     if lease is None:
-        return Step.CREATE
+        return LeaseStep.CREATE
     holder = holder_of(lease)
     if holder == me:
-        return Step.RENEW
+        return LeaseStep.RENEW
     promised = _spec(lease).get("leaseDurationSeconds") or DURATION_SECONDS
-    return Step.TAKE if not holder or now - since >= promised else Step.WAIT
+    return LeaseStep.TAKE if not holder or now - since >= promised else LeaseStep.WAIT
 
 
 def holder_of(lease: Manifest | None) -> str:

@@ -15,12 +15,12 @@ import structlog
 
 from kip.cluster.api import LEASES, Cluster
 from kip.cluster.backoff import FORBIDDEN_SECONDS
+from kip.cluster.reads import read_deployment
 from kip.core.lease import DURATION_SECONDS, HOLD_SECONDS, LOOK_SECONDS, RENEW_SECONDS
-from kip.core.render import Owner
+from kip.core.render.daemonset import Owner
 from kip.core.rights import Rights
-from kip.errors import ApiError, Fault, Forbidden, KipError
+from kip.errors import ApiError, Forbidden, InternalError, KipError
 from kip.keeper.lease_object import LeaseObject
-from kip.keeper.observing import read_deployment
 
 NEVER = -math.inf
 
@@ -132,7 +132,7 @@ class Leadership:
             self._failed(error)
         except Exception as error:  # the outermost frame of a tick: a fault must not end the loop
             log.warning("fault", exc_info=True)
-            self._failed(Fault(error))
+            self._failed(InternalError(error))
 
     def _owner(self, namespace: str, deployment: str) -> Owner | None:
         found = read_deployment(self.cluster, namespace, deployment, self.rights(namespace))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kip.cluster.api import LEASES, Cluster, Manifest
-from kip.core.lease import Step, decide, held, holder_of, released, same
-from kip.core.render import Owner
+from kip.core.lease import LeaseStep, decide, held, holder_of, released, same
+from kip.core.render.daemonset import Owner
 from kip.errors import Conflict, NotFound
 
 
@@ -45,13 +45,13 @@ class LeaseObject:
 
     def renew(self) -> bool:
         """Renew our lease in one request; False when somebody wrote to it since we did."""
-        return self.holder == self.me and self._write(Step.RENEW)
+        return self.holder == self.me and self._write(LeaseStep.RENEW)
 
     def take(self) -> bool:
         """Read the lease, and take it if it is free or ours; False when another has it."""
         self._read()
         step = decide(self._lease, self.me, now=self.clock(), since=self._seen_since)
-        if step is Step.WAIT:
+        if step is LeaseStep.WAIT:
             return False
         if self._write(step):
             return True
@@ -74,10 +74,10 @@ class LeaseObject:
             self._seen_since = self.clock()
         self._lease = lease
 
-    def _write(self, step: Step) -> bool:
+    def _write(self, step: LeaseStep) -> bool:
         lease = held(self._lease, self.me, self.now())
         try:
-            self._lease = self._create(lease) if step is Step.CREATE else self._update(lease)
+            self._lease = self._create(lease) if step is LeaseStep.CREATE else self._update(lease)
         except Conflict:
             return False
         return True

@@ -11,16 +11,16 @@ from schedule import CancelJob, Scheduler
 
 from kip.cluster.api import CONFIGMAPS, DAEMONSETS, EVENTS, Selection
 from kip.cluster.backoff import backoff
-from kip.cluster.pacing import pause_after
+from kip.cluster.list_pacing import pause_after
 from kip.config.settings import ReadyWhen, Settings
-from kip.core.kubernetes_events import PULLS
-from kip.core.progress import Progress
-from kip.core.steps import Plan
-from kip.errors import ApiError, Fault, KipError
+from kip.core.rollout.plan_types import Plan
+from kip.core.rollout.progress import Progress
+from kip.core.status.kubernetes_events import PULLS
+from kip.errors import ApiError, InternalError, KipError
 from kip.keeper.lease import Leadership
-from kip.keeper.live_settings import LiveSettings
-from kip.keeper.measures import Measures
 from kip.keeper.reconcile import Outcome, Reconciler
+from kip.keeper.reporter import Reporter
+from kip.keeper.settings_source import SettingsSource
 from kip.keeper.triggers import Triggers, Watches
 from kip.observe.health import Health
 
@@ -48,13 +48,13 @@ class Loop:
     `now` is wall time, `clock` monotonic seconds.
     """
 
-    settings: LiveSettings
+    settings: SettingsSource
     reconciler: Reconciler
     leadership: Leadership
     triggers: Triggers
     watches: Watches
     health: Health
-    measures: Measures
+    measures: Reporter
     now: Callable[[], datetime]
     clock: Callable[[], float]
     random: Random
@@ -138,7 +138,7 @@ class Loop:
             return
         except Exception as error:  # noqa: BLE001 - the outermost frame: a fault is told, and tried again
             report.warning("fault", exc_info=True)
-            self._failed(Fault(error), report, started)
+            self._failed(InternalError(error), report, started)
             return
         self._failures, self._held_until = 0, 0.0
         self.health.reconcile_problem = self.health.standby = ""

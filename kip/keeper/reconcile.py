@@ -8,21 +8,8 @@ from typing import Any
 import structlog
 
 from kip.cluster.api import Cluster
-from kip.config.settings import Platform, Settings
-from kip.core.plan import make_plan, needs_pods
-from kip.core.progress import Progress, read_progress
-from kip.core.refresh import Stamp, digests_for, digests_on_nodes
-from kip.core.render import render
-from kip.core.rights import Rights
-from kip.core.rolling import limits_pulls
-from kip.core.stand_ins import holder_of, images_of, selector_of_lost_cache
-from kip.core.steps import Action, Observed, Plan, Wanted
-from kip.errors import ApiError, Conflict, Forbidden, Invalid, SettingsError
-from kip.keeper.applying import carry_out
-from kip.keeper.fights import Fights
-from kip.keeper.lease import Leadership
-from kip.keeper.observing import (
-    Place,
+from kip.cluster.reads import (
+    CacheLocation,
     detect_platform,
     observe,
     observe_former,
@@ -30,9 +17,22 @@ from kip.keeper.observing import (
     read_pods,
     read_raw_pods,
 )
-from kip.keeper.refreshing import Refresher
-from kip.keeper.validating import Validator
-from kip.keeper.waits import Waits
+from kip.config.settings import Platform, Settings
+from kip.core.render.daemonset import render
+from kip.core.rights import Rights
+from kip.core.rollout.bridge import images_of, placeholder_of, selector_of_lost_cache
+from kip.core.rollout.pace import limits_pulls
+from kip.core.rollout.plan import make_plan, needs_pods
+from kip.core.rollout.plan_types import Action, Observed, Plan, Wanted
+from kip.core.rollout.progress import Progress, read_progress
+from kip.core.rollout.refresh import Stamp, digests_for, digests_on_nodes
+from kip.errors import ApiError, Conflict, Forbidden, Invalid, SettingsError
+from kip.keeper.drift_backoff import DriftBackoff
+from kip.keeper.dry_run import DryRunValidator
+from kip.keeper.executor import execute
+from kip.keeper.lease import Leadership
+from kip.keeper.refresher import Refresher
+from kip.keeper.stall_timers import StallTimers
 
 Manifest = dict[str, Any]
 
@@ -88,21 +88,21 @@ class Reconciler:
     name: str = ""
     _rights: dict[str, Rights] = field(default_factory=dict)
     _platform: dict[Platform, Platform] = field(default_factory=dict)
-    _former: set[Place] = field(default_factory=set)
-    _place: Place | None = None
+    _former: set[CacheLocation] = field(default_factory=set)
+    _place: CacheLocation | None = None
     _accepted: Settings | None = None
     _net_refused: bool = False
     _sweep_refused: bool = False
     _left_out: tuple[str, ...] = ()
-    _validator: Validator = field(init=False)
-    _waits: Waits = field(init=False)
-    _fights: Fights = field(init=False)
+    _validator: DryRunValidator = field(init=False)
+    _waits: StallTimers = field(init=False)
+    _fights: DriftBackoff = field(init=False)
     _started: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self._validator = Validator(self.cluster, self.clock)
-        self._waits = Waits(self.clock)
-        self._fights = Fights(self.clock)
+        self._validator = DryRunValidator(self.cluster, self.clock)
+        self._waits = StallTimers(self.clock)
+        self._fights = DriftBackoff(self.clock)
         self._started = self.now().isoformat(timespec="microseconds") if self.name else ""
 
     def reconcile(self, settings: Settings, leadership: Leadership | None = None) -> Outcome:
@@ -206,7 +206,7 @@ class Reconciler:
         )
         if not limits_pulls(accepted.max_surge):
             return Wanted(cache)
-        holder = self._validator.target(holder_of(cache.manifest, adopts=found is None))
+        holder = self._validator.target(placeholder_of(cache.manifest, adopts=found is None))
         return Wanted(cache, holder, accepted.max_surge)
 
     def _stamp(self, settings: Settings, found: Manifest | None) -> Stamp:
@@ -223,7 +223,7 @@ class Reconciler:
 
     def _carry_out(self, plan: Plan) -> None:
         try:
-            carry_out(plan, self.cluster, f"{self._started} {self.name}" if self.name else "")
+            execute(plan, self.cluster, f"{self._started} {self.name}" if self.name else "")
         except (Forbidden, Invalid, Conflict) as error:
             step = plan.steps[0]
             if step.action is Action.SWEEP and not isinstance(error, Conflict):
@@ -258,7 +258,7 @@ class Reconciler:
 
     def _remember(self, settings: Settings) -> None:
         """Note where the cache is, so that it is found when its name or namespace changes."""
-        place = Place(settings.namespace, settings.daemonset_name)
+        place = CacheLocation(settings.namespace, settings.daemonset_name)
         if self._place and self._place != place:
             self._former.add(self._place)
         self._former.discard(place)

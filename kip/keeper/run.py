@@ -12,28 +12,28 @@ import structlog
 
 from kip import __version__
 from kip.cluster.api import DAEMONSETS, DEPLOYMENTS, EVENTS, TOLD_EVENTS, Cluster
+from kip.cluster.event_recorder import EventRecorder
+from kip.cluster.reads import observe, read_deployment
 from kip.config.settings import Settings
-from kip.core.kubernetes_events import read_pull
-from kip.core.ownership import stranger
 from kip.core.rights import Rights, Rule
+from kip.core.rollout.ownership import foreign_owner
+from kip.core.status.kubernetes_events import read_pull
 from kip.errors import KipError
-from kip.keeper.events import Events
-from kip.keeper.jobs.controller import Controller
-from kip.keeper.jobs.telling import JobEvents
-from kip.keeper.jobs.thread import JobsThread
+from kip.jobs.controller import Controller
+from kip.jobs.job_events import JobEvents
+from kip.jobs.thread import JobsThread
+from kip.keeper.condition_events import ConditionEvents
 from kip.keeper.lease import Leadership, identity
-from kip.keeper.live_settings import LiveSettings
 from kip.keeper.loop import TICK_SECONDS, Loop
-from kip.keeper.measures import Measures, Survey
-from kip.keeper.observing import observe, read_deployment
 from kip.keeper.reconcile import Reconciler
-from kip.keeper.refreshing import Refresher, ask_registries
-from kip.keeper.telling import Telling
+from kip.keeper.refresher import Refresher, ask_registries
+from kip.keeper.reporter import ImageScan, Reporter
+from kip.keeper.settings_source import SettingsSource
 from kip.keeper.triggers import Triggers, Watches
-from kip.observe.board import Board
 from kip.observe.health import Health
 from kip.observe.http import serve
 from kip.observe.metrics import Metrics
+from kip.observe.page_state import PageState
 
 Manifest = dict[str, Any]
 
@@ -55,7 +55,7 @@ TO_TELL = Rights(
 log = structlog.get_logger()
 
 
-class Stop(BaseException):
+class StopSignal(BaseException):
     """SIGTERM or SIGINT came, or the time for the farewell is over.
 
     Raised in the middle of whatever is being done, so that nothing delays the end: a reconcile may be cut off
@@ -75,7 +75,7 @@ def run(
 
     The cache stays, except when our Deployment was scaled to 0.
     """
-    settings = LiveSettings(cluster, environment, pod_namespace)
+    settings = SettingsSource(cluster, environment, pod_namespace)
     health = Health(time.monotonic, STUCK_AFTER_SECONDS, ticked=time.monotonic())
     triggers, random = Triggers(), Random()  # noqa: S311 - spreads retries, guards nothing
     refresher = Refresher(
@@ -87,9 +87,9 @@ def run(
     me = identity(environment)
     reconciler = Reconciler(cluster, _now, time.monotonic, refresher, pod_namespace, me)
     leadership = Leadership(cluster, me, reconciler.rights, _now, time.monotonic)
-    board = Board(time.monotonic, health.problems)
-    telling = Telling(
-        Events(cluster, reconciler.rights, time.monotonic, me),
+    board = PageState(time.monotonic, health.problems)
+    telling = ConditionEvents(
+        EventRecorder(cluster, reconciler.rights, time.monotonic, me),
         board.note,
         lambda: _home(cluster, environment, pod_namespace),
         _now,
@@ -97,7 +97,9 @@ def run(
     )
     telling.events.start()
     served = bool(http_address)
-    survey = Survey(metrics, board, telling, cluster, reconciler.rights, _now, time.monotonic, served=served)
+    survey = ImageScan(
+        metrics, board, telling, cluster, reconciler.rights, _now, time.monotonic, served=served
+    )
     hearers = {EVENTS: lambda event: _count_pull(event, settings.in_force, metrics)}
     loop = Loop(
         settings=settings,
@@ -106,7 +108,7 @@ def run(
         triggers=triggers,
         watches=Watches(cluster, triggers, time.monotonic, random, metrics.watch_restarted, hearers),
         health=health,
-        measures=Measures(metrics, survey, telling, _now, time.monotonic),
+        measures=Reporter(metrics, survey, telling, _now, time.monotonic),
         now=_now,
         clock=time.monotonic,
         random=random,
@@ -124,7 +126,7 @@ def run(
             serve(http_address, health, metrics, board)
         jobs.start()
         loop.run()
-    except Stop as stop:
+    except StopSignal as stop:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
@@ -137,11 +139,11 @@ def run(
 
 def _jobs(
     cluster: Cluster,
-    settings: LiveSettings,
+    settings: SettingsSource,
     leadership: Leadership,
     metrics: Metrics,
     health: Health,
-    board: Board,
+    board: PageState,
     me: str,
     random: Random,
     woken: Callable[[], None],
@@ -149,7 +151,7 @@ def _jobs(
     def noted(note: str) -> None:
         health.jobs_note = note
 
-    events = Events(cluster, lambda _namespace: TO_TELL, time.monotonic, me)
+    events = EventRecorder(cluster, lambda _namespace: TO_TELL, time.monotonic, me)
     events.start()
     return Controller(
         cluster=cluster,
@@ -171,16 +173,16 @@ def _farewell_in_time(cluster: Cluster, settings: Settings | None, leadership: L
     cache = "kept, as the API server did not answer in time"
     signal.setitimer(signal.ITIMER_REAL, FAREWELL_SECONDS)
     try:
-        cache = farewell(cluster, settings, leadership)
+        cache = shutdown(cluster, settings, leadership)
         leadership.release()
-    except Stop as stop:
+    except StopSignal as stop:
         log.debug("farewell_cut_off", signal=str(stop))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
     return cache
 
 
-def farewell(cluster: Cluster, settings: Settings | None, leadership: Leadership) -> str:
+def shutdown(cluster: Cluster, settings: Settings | None, leadership: Leadership) -> str:
     """Take the cache along if our Deployment was scaled to 0: that is how people switch a keeper off.
 
     Return what became of the cache, for the log. When the Deployment was deleted, the garbage collector
@@ -198,7 +200,7 @@ def farewell(cluster: Cluster, settings: Settings | None, leadership: Leadership
             return "kept"
         observed = observe(cluster, settings, rights)
         found = observed.daemonset
-        ours = [found] if found and not stranger(found, observed.owner) else []
+        ours = [found] if found and not foreign_owner(found, observed.owner) else []
         for daemonset in [*ours, *observed.others]:
             metadata = daemonset["metadata"]
             cluster.delete(DAEMONSETS, metadata["namespace"], metadata["name"], uid=metadata["uid"])
@@ -225,7 +227,7 @@ def _count_pull(event: Manifest, settings: Settings | None, metrics: Metrics) ->
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
     # An exception that comes up in a destructor is swallowed by Python: then the alarm raises it again.
     signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
-    raise Stop(signal.Signals(number).name)
+    raise StopSignal(signal.Signals(number).name)
 
 
 def _now() -> datetime:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class HealthCheck:
     """One named check: `problem` is empty when it passes. `note` is what else there is to say then."""
 
     name: str
@@ -38,21 +38,21 @@ class Health:
         """Say that the loop goes round."""
         self.ticked = self.clock()
 
-    def live(self) -> tuple[Check, ...]:
+    def live(self) -> tuple[HealthCheck, ...]:
         """Return the checks whose failure calls for a restart."""
         age = self.clock() - self.ticked
         stuck = (
             f"last went round {age:.0f} s ago, limit {self.tick_limit:.0f} s" if age > self.tick_limit else ""
         )
-        return (Check("loop", stuck),)
+        return (HealthCheck("loop", stuck),)
 
-    def ready(self) -> tuple[Check, ...]:
+    def ready(self) -> tuple[HealthCheck, ...]:
         """Return the checks whose failure says that the keeper does not do its work now."""
         return (
-            Check("settings", self.settings_problem),
-            Check("reconcile", self.reconcile_problem, note=self.standby),
-            *([Check("cache", self.cache_problem)] if self.cache_problem else []),
-            *([Check("pull jobs", note=self.jobs_note)] if self.jobs_note else []),
+            HealthCheck("settings", self.settings_problem),
+            HealthCheck("reconcile", self.reconcile_problem, note=self.standby),
+            *([HealthCheck("cache", self.cache_problem)] if self.cache_problem else []),
+            *([HealthCheck("pull jobs", note=self.jobs_note)] if self.jobs_note else []),
         )
 
     def problems(self) -> dict[str, str]:

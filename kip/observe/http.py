@@ -13,15 +13,15 @@ from typing import Any
 import waitress
 
 from kip.errors import KipError
-from kip.observe.board import Board
-from kip.observe.health import Check, Health
+from kip.observe.health import Health, HealthCheck
 from kip.observe.metrics import CONTENT_TYPE, Metrics
 from kip.observe.page import Application, Page, Start
+from kip.observe.page_state import PageState
 
 METHODS = ("GET", "HEAD")
 
 
-def serve(address: str, health: Health, metrics: Metrics, board: Board) -> Any:
+def serve(address: str, health: Health, metrics: Metrics, board: PageState) -> Any:
     """Listen on `address` (`host:port` or `:port`) in a thread of its own; return the server.
 
     Raises KipError when the address cannot be listened on.
@@ -62,7 +62,7 @@ def _listen(address: str) -> socket.socket:
     return socket.create_server(("", int(port)))
 
 
-def application(health: Health, metrics: Metrics, board: Board) -> Application:
+def application(health: Health, metrics: Metrics, board: PageState) -> Application:
     """Return the WSGI application of a keeper."""
     probes, page = {"/livez": health.live, "/readyz": health.ready}, Page(board)
 
@@ -97,7 +97,7 @@ def reading_only(answer: Application) -> Application:
     return guarded
 
 
-def _verdict(checks: tuple[Check, ...]) -> tuple[str, bytes]:
+def _verdict(checks: tuple[HealthCheck, ...]) -> tuple[str, bytes]:
     lines = [
         f"[{'-' if check.problem else '+'}] {check.name}: {check.problem or check.note or 'ok'}"
         for check in checks

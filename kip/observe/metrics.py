@@ -14,10 +14,10 @@ from prometheus_client import (
 )
 
 from kip import __version__
-from kip.core.cell import State
-from kip.core.jobs_view import JobsView, Phase
-from kip.core.progress import Progress
-from kip.core.status import Matrix
+from kip.core.rollout.progress import Progress
+from kip.core.status.cell import ImageState
+from kip.core.status.jobs_view import JobsView, Phase
+from kip.core.status.matrix import Matrix
 from kip.observe import metric_table as table
 from kip.observe.metric_table import Description, Kind
 
@@ -119,10 +119,10 @@ class Metrics:
         """Say in which state each image is on how many nodes; None: nobody knows."""
         counts = matrix.counts() if matrix else {}
         for (name, image), count in counts.items():
-            for state in State:
+            for state in ImageState:
                 self._of(table.CELLS, name, image, state.value).set(count[state])
         for name, image in self._images - counts.keys():
-            for state in State:
+            for state in ImageState:
                 self._made[table.CELLS.name].remove(name, image, state.value)
         # While nobody knows, what was counted stays.
         gone = {name for name, _ in self._images} - {name for name, _ in counts} if matrix else ()

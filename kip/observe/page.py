@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from kip.observe.board import Board
+from kip.observe.page_state import PageState
 
 Start = Callable[[str, list[tuple[str, str]]], Any]
 Application = Callable[[dict[str, Any], Start], Iterable[bytes]]
@@ -72,7 +72,7 @@ def content(kind: str, plain: bytes) -> Content:
 class Page:
     """The page of one board. `answer` knows its own paths only."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: PageState) -> None:
         self._board = board
         self._files = {f"/page/{name}": content(kind, data) for name, kind, data in _read_files()}
         self._files["/"] = self._files.pop("/page/index.html")

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kip.config.findings import Findings
+from kip.config.diagnostics import Diagnostics
 from kip.config.mappings import place
-from kip.config.spelling import did_you_mean
+from kip.config.suggestions import did_you_mean
 
 TEN_YEARS = 10 * 366 * 24 * 3600
 LARGEST = {"int32": 2**31 - 1, "deadline": TEN_YEARS}
@@ -18,7 +18,7 @@ class Fields:
     fault. `refuse_others` then tells of the fields that nobody asked for.
     """
 
-    def __init__(self, path: str, given: Any, findings: Findings) -> None:
+    def __init__(self, path: str, given: Any, findings: Diagnostics) -> None:
         self.path, self.findings = path, findings
         self._asked: set[str] = set()
         if not isinstance(given, Mapping | None):

@@ -11,10 +11,16 @@ It is bound by `spec.nodeName`, not by affinity through the scheduler:
 from dataclasses import dataclass
 from typing import Any
 
-from kip.core.render import SLEEPER_FOLDER, SLEEPER_VOLUME, container_security, copy_sleep, pod_security
-from kip.pulljob.podview import CONTAINER_PREFIX, JOB_LABEL, NODE_LABEL, SERIAL_LABEL
+from kip.core.render.daemonset import (
+    SLEEPER_FOLDER,
+    SLEEPER_VOLUME,
+    container_security,
+    copy_sleep,
+    pod_security,
+)
+from kip.pulljob.planner import PodStart
+from kip.pulljob.pod_view import CONTAINER_PREFIX, JOB_LABEL, NODE_LABEL, SERIAL_LABEL
 from kip.pulljob.spec import PullJob, short_hash
-from kip.pulljob.step import Start
 
 Manifest = dict[str, Any]
 
@@ -46,12 +52,12 @@ class Shape:
     owner: Manifest | None = None
 
 
-def pod_name(job: PullJob, start: Start) -> str:
+def pod_name(job: PullJob, start: PodStart) -> str:
     """Return the name: the same for the same pod, so that it cannot be made twice."""
     return f"kip-pull-{job.key}-{short_hash(start.node)}-{start.serial}"
 
 
-def render_pod(job: PullJob, start: Start, shape: Shape) -> Manifest:
+def render_pod(job: PullJob, start: PodStart, shape: Shape) -> Manifest:
     """Return the pod to create. It ends by itself, whoever made it: `activeDeadlineSeconds`."""
     labels = {
         **NAME_LABELS,

@@ -7,8 +7,8 @@ from typing import Any
 
 from kip.cluster.api import Cluster, Selection
 from kip.cluster.watch import Retries, events_after
-from kip.errors import ApiError, Fault, Forbidden, KipError, Unauthorized
-from kip.pulljob.podview import PodView, read_pod
+from kip.errors import ApiError, Forbidden, InternalError, KipError, Unauthorized
+from kip.pulljob.pod_view import PodView, read_pod
 
 Manifest = dict[str, Any]
 FATAL = (Forbidden, Unauthorized)
@@ -90,7 +90,7 @@ class PodBook:
         except ApiError:
             raise
         except Exception as error:  # noqa: BLE001 - who waits for the pods has to hear of it
-            self._end(Fault(error))
+            self._end(InternalError(error))
 
     def _end(self, error: KipError) -> None:
         self._fault = error

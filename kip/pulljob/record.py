@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from kip.pulljob.podview import Fault, Pull
+from kip.pulljob.pod_view import Pull, PullFailure
 from kip.pulljob.spec import PullJob
 
 
@@ -31,7 +31,7 @@ class NodeRecord:
     retry_at: datetime | None = None
     since: datetime | None = None
     tries: Mapping[int, int] = field(default_factory=dict)
-    faults: Mapping[int, Fault] = field(default_factory=dict)
+    faults: Mapping[int, PullFailure] = field(default_factory=dict)
     pulls: Mapping[int, Pull] = field(default_factory=dict)
 
     @property

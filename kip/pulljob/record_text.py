@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kip.errors import KipError
-from kip.pulljob.podview import Fault
+from kip.pulljob.pod_view import PullFailure
 from kip.pulljob.record import NodeRecord, Record
 
 FORM = 1
@@ -67,7 +67,7 @@ def from_text(text: str) -> Record:
         if found["form"] != FORM:
             raise RecordUnreadable(f"a pull job's record has form {found['form']}, which is not known")
         images = tuple(map(str, found["images"]))
-        faults = [Fault(str(reason), str(message)) for reason, message in found["faults"]]
+        faults = [PullFailure(str(reason), str(message)) for reason, message in found["faults"]]
         usual = {int(number): faults[place] for number, place in found["usual"].items()}
         return Record(
             images,
@@ -100,7 +100,7 @@ class _Faults:
     places: dict[tuple[str, str], int] = field(default_factory=dict)
     usual: dict[int, int] = field(default_factory=dict)
 
-    def place(self, fault: Fault) -> int:
+    def place(self, fault: PullFailure) -> int:
         """Return the place of a fault."""
         key = (fault.reason, fault.message[:LONGEST_MESSAGE])
         if key not in self.places and len(self.places) >= MOST_FAULTS:
@@ -159,7 +159,9 @@ def _place(text: str, images: int) -> int:
     return int(text)
 
 
-def _unpacked(packed: list[Any], images: int, faults: list[Fault], usual: Mapping[int, Fault]) -> NodeRecord:
+def _unpacked(
+    packed: list[Any], images: int, faults: list[PullFailure], usual: Mapping[int, PullFailure]
+) -> NodeRecord:
     started, closed, lost, pulled, failed, retry_at, since, tries, told, others = packed
     known = {number: usual[number] for number in _places(_bits(told or failed, images))}
     return NodeRecord(

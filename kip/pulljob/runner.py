@@ -16,20 +16,20 @@ import structlog
 
 from kip.cluster.api import EVENTS, PODS, Cluster, Selection
 from kip.cluster.backoff import backoff
-from kip.cluster.pacing import pause_after
-from kip.core.kubernetes_events import NOT_SET_UP, PULLS
+from kip.cluster.list_pacing import pause_after
+from kip.core.status.kubernetes_events import NOT_SET_UP, PULLS
 from kip.errors import ApiError, KipError
-from kip.pulljob.attempt import Removal
-from kip.pulljob.hands import Hands, is_final
+from kip.pulljob.executor import PodExecutor, is_final
+from kip.pulljob.node_progress import Removal
+from kip.pulljob.node_reader import read_nodes
+from kip.pulljob.planner import JobPlan, PodStart, leftover_pods, plan_job
 from kip.pulljob.pod import Shape, render_pod
+from kip.pulljob.pod_view import JOB_LABEL, PodView, PullFailure, read_pod
 from kip.pulljob.podbook import PodBook
-from kip.pulljob.podview import JOB_LABEL, Fault, PodView, read_pod
+from kip.pulljob.pull_events import UNTOLD, apply_pull_events, explain_failures
 from kip.pulljob.record import FRESH, Record, new_record
 from kip.pulljob.spec import PullJob
-from kip.pulljob.step import Start, Step, left_behind, step
-from kip.pulljob.survey import survey
 from kip.pulljob.targets import Targets
-from kip.pulljob.told import UNTOLD, explain, learn
 
 LOOK_AT_NODES_SECONDS = 30.0
 
@@ -43,15 +43,15 @@ LEARN_SECONDS = 900.0
 
 log = structlog.get_logger()
 
-Told = Callable[[Targets, Step], None]
+Told = Callable[[Targets, JobPlan], None]
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class RunResult:
     """How a run ended: its last step, its nodes, the seconds it took; `stopped` by whoever started it."""
 
     targets: Targets
-    step: Step
+    step: JobPlan
     seconds: float
     stopped: bool = False
 
@@ -81,13 +81,13 @@ class Runner:
         if self.book:
             self.book.wake()
 
-    def run(self) -> End:
+    def run(self) -> RunResult:
         """Run to the end. Raises ApiError where a right is missing or the namespace is; no pod stays then."""
         began = self.clock()
         selection = Selection(PODS, self.job.namespace, labels=f"{JOB_LABEL}={self.job.key}")
         self.book = self.book or PodBook(self.cluster, selection, self.clock, self.random)
-        hands = Hands(self.cluster, self.job.namespace, self.shape, self.book)
-        targets = survey(self.cluster, self.job)
+        hands = PodExecutor(self.cluster, self.job.namespace, self.shape, self.book)
+        targets = read_nodes(self.cluster, self.job)
         self._try(targets)
         self._tidy(hands)
         self.book.start()
@@ -100,25 +100,25 @@ class Runner:
             self.book.stop()
         return end
 
-    def _loop(self, book: PodBook, hands: Hands, targets: Targets, began: float) -> End:
+    def _loop(self, book: PodBook, hands: PodExecutor, targets: Targets, began: float) -> RunResult:
         record = new_record(self.job, self._time())
         for pod in self._earlier:
             serial = max(pod.serial, record.of(pod.node).closed)
             nodes = {**record.nodes, pod.node: replace(FRESH, started=serial, closed=serial)}
             record = replace(record, nodes=nodes)
-        refused: dict[str, Fault | None] = {}
+        refused: dict[str, PullFailure | None] = {}
         look_at, learn_at = self.clock() + LOOK_AT_NODES_SECONDS, self.clock() + LEARN_SECONDS
         while not book.complete and not self._stopped.is_set():
             book.wait(LONGEST_WAIT_SECONDS)
         while True:
             if self.clock() >= look_at:
                 targets, look_at = self._look_again(targets)
-            done = step(self.job, targets, self._mine(book), record, self._time(), refused=refused)
+            done = plan_job(self.job, targets, self._mine(book), record, self._time(), refused=refused)
             record = done.record
             self.told(targets, done)
             if record.finished or self._stopped.is_set() or not self.job.parallelism:
-                last = Step(self._learn(record), done.status)
-                return End(targets, last, self.clock() - began, stopped=self._stopped.is_set())
+                last = JobPlan(self._learn(record), done.status)
+                return RunResult(targets, last, self.clock() - began, stopped=self._stopped.is_set())
             refused = hands.do(self.job, done)
             if self.clock() >= learn_at:
                 record, learn_at = self._learn(record), self.clock() + LEARN_SECONDS
@@ -132,7 +132,7 @@ class Runner:
         """Raise what a missing right comes to before anything is begun."""
         if not targets.nodes:
             return
-        pod = render_pod(self.job, Start(targets.nodes[0].name, 1, (0,)), self.shape)
+        pod = render_pod(self.job, PodStart(targets.nodes[0].name, 1, (0,)), self.shape)
         try:
             self.cluster.create(PODS, self.job.namespace, pod, dry_run=True)
         except ApiError as error:
@@ -145,7 +145,7 @@ class Runner:
         self._ours |= {pod.uid: pod.node for pod in mine}
         return mine
 
-    def _wait(self, book: PodBook, done: Step, look_at: float, *, at_once: bool) -> None:
+    def _wait(self, book: PodBook, done: JobPlan, look_at: float, *, at_once: bool) -> None:
         seconds = 0.0 if at_once else min(LONGEST_WAIT_SECONDS, look_at - self.clock())
         if done.next_at:
             seconds = min(seconds, (done.next_at - self._time()).total_seconds())
@@ -155,7 +155,7 @@ class Runner:
     def _look_again(self, before: Targets) -> tuple[Targets, float]:
         began = self.clock()
         try:
-            found = survey(self.cluster, self.job)
+            found = read_nodes(self.cluster, self.job)
         except ApiError as error:
             if is_final(error):
                 raise
@@ -169,23 +169,23 @@ class Runner:
         with suppress(ApiError):
             events, idle = Selection(EVENTS, self.job.namespace, fields=PULLS), dict(self._ours)
             for page in self.cluster.pages(events):
-                record = learn(self.job, record, page.items, self._ours)
+                record = apply_pull_events(self.job, record, page.items, self._ours)
                 for event in page.items:
                     idle.pop(event["involvedObject"].get("uid", ""), None)
             if any(fault.reason in UNTOLD for one in record.nodes.values() for fault in one.faults.values()):
                 why = [Selection(EVENTS, self.job.namespace, fields=fields) for fields in NOT_SET_UP]
                 found = [event for one in why for page in self.cluster.pages(one) for event in page.items]
-                record = explain(record, found, idle)
+                record = explain_failures(record, found, idle)
         return record
 
-    def _tidy(self, hands: Hands) -> None:
+    def _tidy(self, hands: PodExecutor) -> None:
         """Remove the pods of drivers that were killed long ago, whatever their job was.
 
         Of this job's own, those that have ended tell nothing about a tag as it is now: with pull policy
         Always they are not taken for done.
         """
         found = self._list(JOB_LABEL)
-        stale = left_behind(found, self._time())
+        stale = leftover_pods(found, self._time())
         if self.job.pull_policy == "Always":
             # They are seen for a while longer, so that their serials are not given again.
             self._earlier = tuple(
@@ -194,7 +194,7 @@ class Runner:
             stale += tuple(Removal(pod.name, pod.uid) for pod in self._earlier)
         hands.remove(stale)
 
-    def _clear(self, hands: Hands, targets: Targets, record: Record | None) -> None:
+    def _clear(self, hands: PodExecutor, targets: Targets, record: Record | None) -> None:
         """Leave no pod but those that shall hold what they pulled; of a run that was stopped none at all."""
         pause = threading.Event()
         for failures in range(TRIES):
@@ -202,7 +202,7 @@ class Runner:
                 left = self._list(f"{JOB_LABEL}={self.job.key}")
                 removals = tuple(Removal(pod.name, pod.uid) for pod in left if not pod.deleting)
                 if record and record.finished:
-                    removals = step(self.job, targets, left, record, self._time()).removals
+                    removals = plan_job(self.job, targets, left, record, self._time()).removals
                 if not removals:
                     return
                 hands.remove(removals)

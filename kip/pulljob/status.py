@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from kip.core.cell import NODE_NOT_READY
-from kip.pulljob.attempt import images_of_next
-from kip.pulljob.podview import Fault, Pull
+from kip.core.status.cell import NODE_NOT_READY
+from kip.pulljob.node_progress import images_of_next
+from kip.pulljob.pod_view import Pull, PullFailure
 from kip.pulljob.record import FRESH, NodeRecord, Record
 from kip.pulljob.spec import PullJob
-from kip.pulljob.targets import Skipped, Target, Targets
+from kip.pulljob.targets import Skipped, TargetNode, Targets
 
-MISSING = Fault("NodeNotFound", "there is no node of that name")
+MISSING = PullFailure("NodeNotFound", "there is no node of that name")
 
 
-class State(StrEnum):
+class PullState(StrEnum):
     """One image on one node."""
 
     PULLED = "pulled"
@@ -26,13 +26,13 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class PullCell:
     """One image on one node. A WAITING one may have a fault too: the last one, before it is tried again."""
 
     node: str
     image: str
-    state: State
-    fault: Fault | None = None
+    state: PullState
+    fault: PullFailure | None = None
     pull: Pull | None = None
 
 
@@ -47,7 +47,7 @@ class ImageCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class JobProgress:
     """How a job stands, in nodes: those that are meant, that pull now, that have all images, that lack some.
 
     A node counts as succeeded or failed once each of its images is there or given up. `message` is
@@ -66,7 +66,7 @@ class Status:
     skipped: tuple[Skipped, ...] = ()
 
 
-def count(job: PullJob, targets: Targets, record: Record, message: str) -> Status:
+def count(job: PullJob, targets: Targets, record: Record, message: str) -> JobProgress:
     """Count nodes and images. Nodes that are alike are counted together: there may be thousands."""
     alike: Counter[tuple[int, int, int]] = Counter()
     succeeded, failed, active, everything = 0, list[str](), 0, job.everything
@@ -90,7 +90,7 @@ def count(job: PullJob, targets: Targets, record: Record, message: str) -> Statu
         )
         for number, image in enumerate(job.images)
     )
-    return Status(
+    return JobProgress(
         record.started,
         record.finished,
         len(targets.nodes),
@@ -104,27 +104,27 @@ def count(job: PullJob, targets: Targets, record: Record, message: str) -> Statu
     )
 
 
-def cells(job: PullJob, targets: Targets, record: Record) -> Iterator[Cell]:
+def cells(job: PullJob, targets: Targets, record: Record) -> Iterator[PullCell]:
     """Yield every cell, image by image in the job's order."""
     for number, image in enumerate(job.images):
         for target in targets.nodes:
             yield _cell(number, image, target, record.of(target.name))
 
 
-def not_ready(target: Target) -> Fault:
+def not_ready(target: TargetNode) -> PullFailure:
     """Return what to say of a node that is not heard of."""
     since = f"{target.away_since:%Y-%m-%dT%H:%M:%SZ}" if target.away_since else "some time"
-    return Fault(NODE_NOT_READY, f"the node has not been heard of since {since}")
+    return PullFailure(NODE_NOT_READY, f"the node has not been heard of since {since}")
 
 
-def _cell(number: int, image: str, target: Target, record: NodeRecord) -> Cell:
+def _cell(number: int, image: str, target: TargetNode, record: NodeRecord) -> PullCell:
     fault = record.faults.get(number)
     if record.pulled >> number & 1:
-        return Cell(target.name, image, State.PULLED, pull=record.pulls.get(number))
+        return PullCell(target.name, image, PullState.PULLED, pull=record.pulls.get(number))
     if record.failed >> number & 1:
-        return Cell(target.name, image, State.FAILED, fault)
+        return PullCell(target.name, image, PullState.FAILED, fault)
     if target.missing:
-        return Cell(target.name, image, State.FAILED, MISSING)
+        return PullCell(target.name, image, PullState.FAILED, MISSING)
     if target.away_since:
-        return Cell(target.name, image, State.WAITING, not_ready(target))
-    return Cell(target.name, image, State.PULLING if record.open else State.WAITING, fault)
+        return PullCell(target.name, image, PullState.WAITING, not_ready(target))
+    return PullCell(target.name, image, PullState.PULLING if record.open else PullState.WAITING, fault)

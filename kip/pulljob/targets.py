@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from kip.core.node_selection import has_labels
+from kip.core.render.node_selection import has_labels
 from kip.pulljob.spec import PullJob
 
 Manifest = Mapping[str, Any]
@@ -30,7 +30,7 @@ class NodeView:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TargetNode:
     """A node that a job is for. `missing`: it is named, and there is none of that name."""
 
     name: str
@@ -50,7 +50,7 @@ class Skipped:
 class Targets:
     """All nodes of a job, in the order of the list, and those left out."""
 
-    nodes: tuple[Target, ...] = ()
+    nodes: tuple[TargetNode, ...] = ()
     skipped: tuple[Skipped, ...] = ()
 
 
@@ -73,13 +73,13 @@ def select(job: PullJob, nodes: Iterable[NodeView] | None, nodes_of_pods: Collec
     """
     named = nodes_of_pods if job.pod_labels is not None else job.node_names
     if nodes is None:
-        return Targets(tuple(Target(name) for name in sorted(named)))
+        return Targets(tuple(TargetNode(name) for name in sorted(named)))
     there = {node.name: node for node in nodes}
     chosen = [node for node in there.values() if _is_meant(job, node, named)]
     chosen.sort(key=lambda node: node.name)
-    missing = [Target(name, missing=True) for name in job.node_names if name not in there]
+    missing = [TargetNode(name, missing=True) for name in job.node_names if name not in there]
     return Targets(
-        (*(Target(node.name, node.away_since) for node in chosen if not node.unfit), *missing),
+        (*(TargetNode(node.name, node.away_since) for node in chosen if not node.unfit), *missing),
         tuple(Skipped(node.name, node.unfit) for node in chosen if node.unfit),
     )
 

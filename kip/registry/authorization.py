@@ -12,8 +12,8 @@ from urllib.parse import urlencode, urlsplit
 
 from kip.config.references import Reference
 from kip.errors import RegistryRefused
-from kip.registry.answers import Challenge, read_challenge, read_token
 from kip.registry.credentials import Credential
+from kip.registry.responses import Challenge, read_challenge, read_token
 from kip.registry.web import Answer, Request, Session, Web, status_text
 
 REMEDY = "Is the name right? A private image needs a Secret in IMAGE_PULL_SECRETS that the registry accepts."

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from kip.config.findings import Unreadable
+from kip.config.diagnostics import Unreadable
 from kip.config.references import DEFAULT_DOMAIN, Reference
 
 _FORMS = {

@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 
 from kip.config.references import DEFAULT_DOMAIN, parse_reference
-from kip.errors import Fault, KipError, RegistryRefused
-from kip.registry.answers import read_digest
+from kip.errors import InternalError, KipError, RegistryRefused
 from kip.registry.authorization import REMEDY, Authorizer, Question
 from kip.registry.credentials import Credential, find
-from kip.registry.web import Answer, Patience, Request, Session, Web, status_text
+from kip.registry.responses import read_digest
+from kip.registry.web import Answer, Request, Session, Timeouts, Web, status_text
 
-PATIENCE = Patience()
+PATIENCE = Timeouts()
 MOST_THREADS = 16
 
 DOCKER_HUB = "registry-1.docker.io"
@@ -50,7 +50,7 @@ class Registries:
         insecure: Iterable[str] = (),
         *,
         clock: Callable[[], float] = time.monotonic,
-        patience: Patience = PATIENCE,
+        patience: Timeouts = PATIENCE,
     ) -> None:
         self._insecure = frozenset(host.lower() for host in insecure)
         self._web = Web(self._insecure, clock, patience)
@@ -104,7 +104,7 @@ class Registries:
         except KipError as error:
             return error
         except Exception as error:  # noqa: BLE001 - the outermost frame of a thread: a fault is told
-            return Fault(error)
+            return InternalError(error)
 
     def _digest(self, session: Session, text: str, credentials: Sequence[Credential]) -> str:
         reference = parse_reference(text)

@@ -14,11 +14,11 @@ from http.cookiejar import DefaultCookiePolicy
 import requests
 
 from kip import __version__
-from kip.errors import KipError, RegistryAway, RegistryRefused
-from kip.registry.addresses import host_of, origin_of, redirected
-from kip.registry.answers import read_wait
+from kip.errors import KipError, RegistryRefused, RegistryUnavailable
 from kip.registry.deadline import Deadline, mount
-from kip.registry.politeness import Politeness
+from kip.registry.rate_limit import RateLimiter
+from kip.registry.responses import read_wait
+from kip.registry.urls import host_of, origin_of, redirected
 
 LARGEST_ANSWER = 4 * 1024 * 1024
 """Bytes. A manifest that is larger is none: containerd has the same limit."""
@@ -80,7 +80,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """Seconds to wait: for a connection, from one byte of an answer to the next, for all of an answer."""
 
     connection: float = 5.0
@@ -95,9 +95,9 @@ class Web:
     `patience` is how long to wait.
     """
 
-    def __init__(self, insecure: frozenset[str], clock: Callable[[], float], patience: Patience) -> None:
+    def __init__(self, insecure: frozenset[str], clock: Callable[[], float], patience: Timeouts) -> None:
         self._insecure = insecure
-        self._politeness = Politeness(clock)
+        self._politeness = RateLimiter(clock)
         self._patience = patience
 
     def send(self, session: Session, request: Request) -> Answer:
@@ -122,7 +122,7 @@ class Web:
             headers["Authorization"] = request.authorization
         with self._politeness.turn(host) as pause:
             if pause:
-                raise RegistryAway(
+                raise RegistryUnavailable(
                     f"{request.reference}: {host} is not asked for another {pause:.0f} s, "
                     "as it asked for patience or gave no answer",
                     retry_after=pause,
@@ -131,7 +131,7 @@ class Web:
                 answer = self._answer(session, request, url, headers, own=own)
             except (OSError, ValueError) as error:
                 trouble = _trouble(request.reference, host, error)
-                if isinstance(trouble, RegistryAway):
+                if isinstance(trouble, RegistryUnavailable):
                     self._politeness.rest(host, SILENT_SECONDS)
                 raise trouble from error
             self._check(request, host, answer)
@@ -166,7 +166,7 @@ class Web:
         wait = read_wait(answer.headers)
         if wait and answer.status in _PAUSING:
             self._politeness.rest(host, wait)
-        raise RegistryAway(
+        raise RegistryUnavailable(
             f"{request.reference}: {host} answers {status_text(answer.status)}", retry_after=wait
         )
 
@@ -204,9 +204,9 @@ def _trouble(reference: str, host: str, error: Exception) -> KipError:
             hint="Add its authority to the file of REQUESTS_CA_BUNDLE, or list it in INSECURE_REGISTRIES.",
         )
     if isinstance(error, requests.Timeout):
-        return RegistryAway(f"{reference}: {host} did not answer in time")
+        return RegistryUnavailable(f"{reference}: {host} did not answer in time")
     if isinstance(error, _TROUBLE):
-        return RegistryAway(f"{reference}: {host} gives no answer: {words}")
+        return RegistryUnavailable(f"{reference}: {host} gives no answer: {words}")
     return RegistryRefused(f"{reference}: {host} cannot be asked: {type(error).__name__}")
 
 

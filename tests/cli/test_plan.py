@@ -7,7 +7,7 @@ import yaml
 from fakes import deployment
 from samples import manifest, stored, upstream_cache
 
-from kip.core.render import Owner
+from kip.core.render.daemonset import Owner
 
 VALUES = {"NAMESPACE": "images", "IMAGES": "tools=registry.example/tools:1.4.2;ide=registry.example/ide:next"}
 

@@ -11,7 +11,7 @@ from samples import manifest, stored
 from kip.cli.status_table import picture
 from kip.cli.tables import console
 from kip.cluster.api import EVENTS, NODES, PODS, Listing
-from kip.core.status import with_podless
+from kip.core.status.matrix import with_podless
 from kip.errors import Forbidden
 
 VALUES = {"NAMESPACE": "images"}

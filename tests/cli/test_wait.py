@@ -7,13 +7,13 @@ import pytest
 from fakes import Clock, FakeCluster, deployment
 from samples import manifest, stored
 
-from kip.cli.cache import Looker
-from kip.cli.waiter import LONGEST_SECONDS, End, Waiter
+from kip.cli.cache_reader import CacheReader
+from kip.cli.wait_loop import LONGEST_SECONDS, WaitLoop, WaitResult
 from kip.cluster import pacing
-from kip.core.cell import Cell, State
-from kip.core.progress import Progress
-from kip.core.status import Matrix
-from kip.core.waiting import Goal, Look, Result
+from kip.core.rollout.progress import Progress
+from kip.core.status.cell import Cell, ImageState
+from kip.core.status.matrix import Matrix
+from kip.core.status.wait_condition import Goal, Observation, Result
 from kip.errors import Forbidden, Unreachable
 
 VALUES = {"NAMESPACE": "images"}
@@ -178,8 +178,8 @@ def test_a_share_that_is_none_is_refused(kip, text):
 # What it reads.
 
 
-def looker(found: FakeCluster, **environment: str) -> Looker:
-    return Looker(found, "images", NAME, environment)
+def looker(found: FakeCluster, **environment: str) -> CacheReader:
+    return CacheReader(found, "images", NAME, environment)
 
 
 def test_an_edit_of_the_configmap_is_waited_for():
@@ -221,32 +221,32 @@ def test_a_cache_that_is_being_deleted_is_none():
 # Its patience.
 
 
-def seen(state: State, *, nodes: int = 1) -> Look:
+def seen(state: ImageState, *, nodes: int = 1) -> Observation:
     names = tuple(f"n{number}" for number in range(nodes))
     cells = tuple(Cell(node, "tools", "tools:1", state) for node in names)
-    return Look(Matrix("images", NAME, 1, Progress(nodes, nodes, nodes, current=True), names, cells))
+    return Observation(Matrix("images", NAME, 1, Progress(nodes, nodes, nodes, current=True), names, cells))
 
 
-def listed(look: Look) -> Look:
+def listed(look: Observation) -> Observation:
     found = looker(FakeCluster(*filled("tools=tools:1", node1=RUNNING))).look()
-    return Look(look.matrix, held=found.held)
+    return Observation(look.matrix, held=found.held)
 
 
 class Patience:
     """A wait whose pauses only move the clock; `looks` are what it sees, the last again and again."""
 
-    def __init__(self, *looks: Look | Exception, cost: float = 0.0) -> None:
+    def __init__(self, *looks: Observation | Exception, cost: float = 0.0) -> None:
         self.looks, self.cost, self.count = list(looks), cost, 0
         self.clock = Clock()
         self.pauses: list[tuple[float, float]] = []
         self.told: list[str] = []
 
-    def wait(self, timeout: float, **goal) -> End:
-        return Waiter(
+    def wait(self, timeout: float, **goal) -> WaitResult:
+        return WaitLoop(
             Goal(**goal), self.look, self.pause, self.clock, Random(1), lambda it: self.told.append(it.why)
         ).wait(timeout)
 
-    def look(self) -> Look:
+    def look(self) -> Observation:
         found = self.looks[min(self.count, len(self.looks) - 1)]
         self.count += 1
         self.clock.seconds += self.cost
@@ -260,38 +260,40 @@ class Patience:
 
 
 def test_it_ends_as_soon_as_it_is_reached():
-    found = Patience(seen(State.PULLING), seen(State.PULLING), seen(State.CACHED))
+    found = Patience(seen(ImageState.PULLING), seen(ImageState.PULLING), seen(ImageState.CACHED))
     end = found.wait(600)
     assert (end.verdict.result, end.seconds) == (Result.REACHED, 4.0)
 
 
 def test_there_is_a_last_look_when_the_time_is_up():
-    found = Patience(seen(State.PULLING), seen(State.CACHED))
+    found = Patience(seen(ImageState.PULLING), seen(ImageState.CACHED))
     assert (found.wait(1).verdict.result, found.pauses) == (Result.REACHED, [(0.5, 1.0)])
 
 
 def test_it_ends_when_the_time_is_up():
-    end = Patience(seen(State.PULLING)).wait(60)
+    end = Patience(seen(ImageState.PULLING)).wait(60)
     assert (end.verdict.result, end.seconds) == (Result.OPEN, 60.0)
 
 
 def test_dear_looks_are_far_apart():
-    found = Patience(seen(State.PULLING), cost=1.0)
+    found = Patience(seen(ImageState.PULLING), cost=1.0)
     found.wait(100)
     assert {least for least, _ in found.pauses[:-1]} == {20.0}
-    found = Patience(seen(State.PULLING), cost=60.0)
+    found = Patience(seen(ImageState.PULLING), cost=60.0)
     found.wait(600)
     assert found.pauses[0] == (pacing.LONGEST_SECONDS, pacing.LONGEST_SECONDS)
 
 
 def test_looks_at_a_cache_where_nothing_happens_become_rare():
-    found = Patience(seen(State.PULLING))
+    found = Patience(seen(ImageState.PULLING))
     found.wait(3600)
     assert (found.pauses[0][1], max(most for _, most in found.pauses)) == (2.0, LONGEST_SECONDS)
 
 
 def test_trouble_of_the_api_server_is_waited_out():
-    found = Patience(seen(State.PULLING), Unreachable("gone"), Unreachable("gone"), seen(State.CACHED))
+    found = Patience(
+        seen(ImageState.PULLING), Unreachable("gone"), Unreachable("gone"), seen(ImageState.CACHED)
+    )
     end = found.wait(600)
     assert (end.verdict.result, found.told.count("the API server: gone")) == (Result.REACHED, 2)
 
@@ -302,4 +304,4 @@ def test_an_error_that_another_look_does_not_mend_ends_it():
 
 
 def test_a_cache_that_comes_later_is_waited_for():
-    assert Patience(Look(None), seen(State.CACHED)).wait(600).verdict.result is Result.REACHED
+    assert Patience(Observation(None), seen(ImageState.CACHED)).wait(600).verdict.result is Result.REACHED

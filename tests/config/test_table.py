@@ -2,8 +2,8 @@ from dataclasses import fields
 
 import pytest
 
-from kip.config.document import settings_as_markdown
-from kip.config.findings import Findings
+from kip.config.diagnostics import Diagnostics
+from kip.config.markdown import settings_as_markdown
 from kip.config.settings import Settings
 from kip.config.table import SETTINGS
 
@@ -37,7 +37,7 @@ def test_upstreams_keys_come_first():
 
 @pytest.mark.parametrize("row", SETTINGS, ids=lambda row: row.key)
 def test_a_row_has_help_and_a_default_that_reads_without_a_word(row):
-    findings = Findings()
+    findings = Diagnostics()
     if not row.required:
         row.parse(row.key, row.default, findings)
     assert (findings.problems, findings.notes) == ([], [])

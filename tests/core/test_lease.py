@@ -9,7 +9,7 @@ from kip.core.lease import (
     HOLD_SECONDS,
     LOOK_SECONDS,
     RENEW_SECONDS,
-    Step,
+    LeaseStep,
     decide,
     held,
     holder_of,
@@ -40,19 +40,21 @@ def lease(holder: str | None = "other", **spec: object) -> dict:
 @pytest.mark.parametrize(
     ("found", "watched", "step"),
     [
-        pytest.param(None, 0, Step.CREATE, id="there is none"),
-        pytest.param(lease("me"), 0, Step.RENEW, id="ours"),
-        pytest.param(lease("me"), 900, Step.RENEW, id="ours, long not renewed"),
-        pytest.param(lease(""), 0, Step.TAKE, id="released"),
-        pytest.param(lease(None), 0, Step.TAKE, id="without a holder"),
-        pytest.param(lease() | {"spec": None}, 0, Step.TAKE, id="empty"),
-        pytest.param(lease(), 0, Step.WAIT, id="another's"),
-        pytest.param(lease(), 44.9, Step.WAIT, id="another's, nearly expired"),
-        pytest.param(lease(), 45, Step.TAKE, id="another's, expired"),
-        pytest.param(lease(leaseDurationSeconds=15), 15, Step.TAKE, id="another's, for a shorter time"),
-        pytest.param(lease(leaseDurationSeconds=3600), 45, Step.WAIT, id="another's, for a longer time"),
-        pytest.param(lease(leaseDurationSeconds=None), 44.9, Step.WAIT, id="another's, without a duration"),
-        pytest.param(lease(renewTime="2020-01-01T00:00:00.000000Z"), 0, Step.WAIT, id="by a slow clock"),
+        pytest.param(None, 0, LeaseStep.CREATE, id="there is none"),
+        pytest.param(lease("me"), 0, LeaseStep.RENEW, id="ours"),
+        pytest.param(lease("me"), 900, LeaseStep.RENEW, id="ours, long not renewed"),
+        pytest.param(lease(""), 0, LeaseStep.TAKE, id="released"),
+        pytest.param(lease(None), 0, LeaseStep.TAKE, id="without a holder"),
+        pytest.param(lease() | {"spec": None}, 0, LeaseStep.TAKE, id="empty"),
+        pytest.param(lease(), 0, LeaseStep.WAIT, id="another's"),
+        pytest.param(lease(), 44.9, LeaseStep.WAIT, id="another's, nearly expired"),
+        pytest.param(lease(), 45, LeaseStep.TAKE, id="another's, expired"),
+        pytest.param(lease(leaseDurationSeconds=15), 15, LeaseStep.TAKE, id="another's, for a shorter time"),
+        pytest.param(lease(leaseDurationSeconds=3600), 45, LeaseStep.WAIT, id="another's, for a longer time"),
+        pytest.param(
+            lease(leaseDurationSeconds=None), 44.9, LeaseStep.WAIT, id="another's, without a duration"
+        ),
+        pytest.param(lease(renewTime="2020-01-01T00:00:00.000000Z"), 0, LeaseStep.WAIT, id="by a slow clock"),
     ],
 )
 def test_a_lease_is_taken_when_it_is_free_or_was_watched_to_its_end(found, watched, step):
@@ -98,7 +100,7 @@ def test_writing_leaves_what_was_read_as_it_is():
 
 def test_a_released_lease_is_free_at_once():
     free = released(lease("me"), NOW)
-    assert (holder_of(free), decide(free, "other", now=0.0, since=0.0)) == ("", Step.TAKE)
+    assert (holder_of(free), decide(free, "other", now=0.0, since=0.0)) == ("", LeaseStep.TAKE)
 
 
 def test_times_are_written_in_utc():

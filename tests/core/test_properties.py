@@ -9,9 +9,9 @@ from hypothesis import strategies as some
 from samples import COMPLETE, OWNER, settings, stored
 
 from kip.config.settings import Platform, Settings
-from kip.core.plan import Observed, Plan, Target, Wanted, make_plan
-from kip.core.render import render
+from kip.core.render.daemonset import render
 from kip.core.rights import Rights
+from kip.core.rollout.plan import Observed, Plan, Target, Wanted, make_plan
 
 names = some.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
 references = some.builds(

@@ -11,7 +11,7 @@ from scripted import EPOCH, IMAGES, Ended, ScriptedTriggers, failing, loop, run,
 from structlog.testing import capture_logs
 
 from kip.cluster.api import DAEMONSETS
-from kip.core.steps import Plan
+from kip.core.rollout.plan_types import Plan
 from kip.errors import Cause, Invalid, ServerError, TooManyRequests
 
 

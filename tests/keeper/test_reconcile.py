@@ -8,9 +8,9 @@ import pytest
 from fakes import BLIND, EVERYTHING, Clock, FakeCluster, deployment, unasked
 from samples import COMPLETE, OWNER, settings, upstream_cache
 
-from kip.core.plan import Action
-from kip.core.render import REFRESHED_AT, UPSTREAM_LABELS, Owner
+from kip.core.render.daemonset import REFRESHED_AT, UPSTREAM_LABELS, Owner
 from kip.core.rights import Rights, Rule
+from kip.core.rollout.plan import Action
 from kip.errors import Conflict, Forbidden, Invalid, OwnershipError, ServerError, SettingsError, Unreachable
 from kip.keeper.lease import Leadership
 from kip.keeper.reconcile import Reconciler

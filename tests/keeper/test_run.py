@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from fakes import Clock, FakeCluster, deployment
 from samples import OWNER, manifest, settings, stored, upstream_cache
 
-from kip.core.render import Owner
-from kip.core.stand_ins import net_for
+from kip.core.render.daemonset import Owner
+from kip.core.rollout.bridge import bridge_for
 from kip.errors import Unreachable
 from kip.keeper.lease import Leadership
-from kip.keeper.run import Stop, _farewell_in_time, farewell
+from kip.keeper.run import StopSignal, _farewell_in_time, shutdown
 
 CHOSEN = settings(DEPLOYMENT_NAME=OWNER.name)
 
@@ -29,7 +29,7 @@ def lease(cluster: FakeCluster, me: str = "me") -> Leadership:
 def left(*objects, chosen=CHOSEN) -> tuple[str, bool]:
     """Return what is said about the cache, and whether it is still there."""
     cluster = FakeCluster(*objects)
-    return farewell(cluster, chosen, lease(cluster)), cluster.daemonset() is not None
+    return shutdown(cluster, chosen, lease(cluster)), cluster.daemonset() is not None
 
 
 def test_an_ordinary_end_leaves_the_cache():
@@ -42,9 +42,9 @@ def test_scaling_to_zero_takes_the_cache_along():
 
 def test_scaling_to_zero_takes_nets_along():
     ours = manifest(owner=OWNER)
-    net = stored(net_for(ours, ours, ["registry.example/a:1"]), uid="net") | {"kind": "DaemonSet"}
+    net = stored(bridge_for(ours, ours, ["registry.example/a:1"]), uid="net") | {"kind": "DaemonSet"}
     cluster = FakeCluster(deployment(uid=OWNER.uid, replicas=0), cache(), net)
-    farewell(cluster, CHOSEN, lease(cluster))
+    shutdown(cluster, CHOSEN, lease(cluster))
     assert [key for key in cluster.objects if key[0] == "DaemonSet"] == []
 
 
@@ -68,13 +68,13 @@ def test_without_settings_there_is_nothing_to_decide():
 def test_an_api_server_that_does_not_answer_does_not_delay_the_end():
     cluster = FakeCluster(deployment(replicas=0), cache())
     cluster.failures["get deployments"] = [Unreachable("gone")]
-    assert "kept, as the API server could not be asked" in farewell(cluster, CHOSEN, lease(cluster))
+    assert "kept, as the API server could not be asked" in shutdown(cluster, CHOSEN, lease(cluster))
 
 
 def test_a_standby_does_not_take_the_cache_along():
     cluster = FakeCluster(deployment(replicas=0), cache())
     lease(cluster, "other")
-    assert farewell(cluster, CHOSEN, lease(cluster)) == "left to other"
+    assert shutdown(cluster, CHOSEN, lease(cluster)) == "left to other"
     assert cluster.daemonset() is not None
 
 
@@ -90,5 +90,5 @@ def test_the_lease_is_let_go_after_the_cache_is_seen_to():
 def test_a_lease_that_takes_too_long_to_let_go_does_not_change_what_became_of_the_cache():
     cluster = FakeCluster(deployment(), cache())
     held = lease(cluster)
-    cluster.failures["get leases"] = [Stop("SIGALRM")]
+    cluster.failures["get leases"] = [StopSignal("SIGALRM")]
     assert _farewell_in_time(cluster, CHOSEN, held) == "kept"

@@ -6,10 +6,10 @@ from urllib.request import urlopen
 import pytest
 
 from kip.errors import KipError
-from kip.observe.board import Board
 from kip.observe.health import Health
 from kip.observe.http import application, end, serve
 from kip.observe.metrics import Metrics
+from kip.observe.page_state import PageState
 
 
 def health(age: float = 0.0, settings: str = "", reconcile: str = "", standby: str = "") -> Health:
@@ -19,7 +19,7 @@ def health(age: float = 0.0, settings: str = "", reconcile: str = "", standby: s
 def asked(path: str, state: Health, method: str = "GET") -> tuple[str, str]:
     """Return status line and body."""
     lines: list[str] = []
-    answer = application(state, Metrics(), Board(lambda: 0.0))
+    answer = application(state, Metrics(), PageState(lambda: 0.0))
     environ = {"PATH_INFO": path, "REQUEST_METHOD": method}
     body = answer(environ, lambda status, _headers: lines.append(status))
     return lines[0], b"".join(body).decode()
@@ -80,7 +80,7 @@ def test_a_sign_of_life_makes_it_live_again():
 
 
 def test_the_probes_are_served():
-    server = serve("127.0.0.1:0", health(), Metrics(), Board(lambda: 0.0))
+    server = serve("127.0.0.1:0", health(), Metrics(), PageState(lambda: 0.0))
     try:
         port = server.effective_port
         with urlopen(f"http://127.0.0.1:{port}/livez", timeout=5) as answer:
@@ -95,7 +95,7 @@ def test_an_address_that_is_taken_is_named():
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(KipError, match=f"HTTP_ADDRESS=127.0.0.1:{port}"):
-            serve(f"127.0.0.1:{port}", health(), Metrics(), Board(lambda: 0.0))
+            serve(f"127.0.0.1:{port}", health(), Metrics(), PageState(lambda: 0.0))
 
 
 def test_metrics_are_served_beside_the_probes():

@@ -3,9 +3,9 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from kip.core.cell import Cell, State
-from kip.core.progress import Progress
-from kip.core.status import Matrix
+from kip.core.rollout.progress import Progress
+from kip.core.status.cell import Cell, ImageState
+from kip.core.status.matrix import Matrix
 from kip.observe.metrics import Metrics
 
 
@@ -16,7 +16,7 @@ def value(metrics: Metrics, name: str, /, **labels: str) -> float | None:
     return next((item.value for item in samples if (item.name, item.labels) == (name, labels)), None)
 
 
-def matrix(*cells: tuple[str, str, State]) -> Matrix:
+def matrix(*cells: tuple[str, str, ImageState]) -> Matrix:
     nodes = tuple(sorted({node for node, _, _ in cells}))
     made = tuple(Cell(node, name, f"example/{name}:1", state) for node, name, state in cells)
     return Matrix("images", "cache", 1, Progress(2, 2, 2, current=True), nodes, made)
@@ -24,27 +24,29 @@ def matrix(*cells: tuple[str, str, State]) -> Matrix:
 
 def test_cells_are_counted_by_image_and_state():
     metrics = Metrics()
-    metrics.surveyed(matrix(("n1", "a", State.CACHED), ("n2", "a", State.CACHED), ("n1", "b", State.FAILED)))
+    metrics.surveyed(
+        matrix(("n1", "a", ImageState.CACHED), ("n2", "a", ImageState.CACHED), ("n1", "b", ImageState.FAILED))
+    )
     labels = {"name": "a", "image": "example/a:1"}
     assert [value(metrics, "kip_cells", state=state, **labels) for state in ("cached", "failed")] == [2, 0]
 
 
 def test_no_node_is_named():
     metrics = Metrics()
-    metrics.surveyed(matrix(("the-node", "a", State.FAILED)))
+    metrics.surveyed(matrix(("the-node", "a", ImageState.FAILED)))
     assert b"the-node" not in metrics.text()
 
 
 def test_an_image_that_is_listed_no_more_is_told_no_more():
     metrics = Metrics()
-    metrics.surveyed(matrix(("n1", "a", State.CACHED)))
-    metrics.surveyed(matrix(("n1", "b", State.CACHED)))
+    metrics.surveyed(matrix(("n1", "a", ImageState.CACHED)))
+    metrics.surveyed(matrix(("n1", "b", ImageState.CACHED)))
     assert b"example/a:1" not in metrics.text()
 
 
 def test_without_a_survey_there_are_no_cells():
     metrics = Metrics()
-    metrics.surveyed(matrix(("n1", "a", State.CACHED)))
+    metrics.surveyed(matrix(("n1", "a", ImageState.CACHED)))
     metrics.surveyed(None)
     assert b"kip_cells{" not in metrics.text()
 
@@ -80,7 +82,7 @@ def test_requests_are_counted_by_verb_and_code():
 
 def pulled() -> Metrics:
     metrics = Metrics()
-    metrics.surveyed(matrix(("n1", "a", State.CACHED)))
+    metrics.surveyed(matrix(("n1", "a", ImageState.CACHED)))
     metrics.pulled("a", 12.0, 1000)
     metrics.pulled("a", 40.0, None)
     return metrics
@@ -94,7 +96,7 @@ def test_pulls_are_told_with_their_seconds_and_bytes():
 
 def test_pulls_of_an_image_that_is_listed_no_more_are_told_no_more():
     metrics = pulled()
-    metrics.surveyed(matrix(("n1", "b", State.CACHED)))
+    metrics.surveyed(matrix(("n1", "b", ImageState.CACHED)))
     assert value(metrics, "kip_pull_seconds_count", name="a") is None
 
 

@@ -8,15 +8,15 @@ import pytest
 from fakes import Clock
 from page_scenes import complete, few, thousands
 
-from kip.observe.board import Board
 from kip.observe.page import POLICY, Page
+from kip.observe.page_state import PageState
 
 
 class Asked:
     """Answers of one page."""
 
-    def __init__(self, board: Board | None = None) -> None:
-        self.board = board or Board(Clock())
+    def __init__(self, board: PageState | None = None) -> None:
+        self.board = board or PageState(Clock())
         self.page = Page(self.board)
 
     def __call__(self, path: str, method: str = "GET", **headers: str) -> tuple[str, dict[str, str], bytes]:

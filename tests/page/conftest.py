@@ -11,8 +11,8 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.support.ui import WebDriverWait
 
-from kip.observe.board import Board
 from kip.observe.health import Health
+from kip.observe.page_state import PageState
 
 SECONDS = 30
 
@@ -110,8 +110,8 @@ def page(chromium) -> Iterator[Opened]:
 
 
 @pytest.fixture
-def board() -> Board:
-    return Board(time.monotonic)
+def board() -> PageState:
+    return PageState(time.monotonic)
 
 
 @pytest.fixture

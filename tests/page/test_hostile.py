@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from page_scenes import healthy, make_matrix
 
-from kip.core.cell import State
-from kip.core.notices import Notice
+from kip.core.status.cell import ImageState
+from kip.core.status.notifications import Notification
 
 MARKUP = [
     "<img src=x onerror='window.caught=1'>",
@@ -33,7 +33,7 @@ def hostile(count: int):
     def fault(node: int, image: int):
         if (node + image) % 3:
             return None
-        return State.FAILED, MARKUP[(node + image) % len(MARKUP)][:200] or "none", SPOKEN
+        return ImageState.FAILED, MARKUP[(node + image) % len(MARKUP)][:200] or "none", SPOKEN
 
     return make_matrix(nodes, images, fault)
 
@@ -42,7 +42,7 @@ def hostile(count: int):
 def test_nothing_becomes_markup(opened, board, count):
     health = healthy()
     health.settings_problem = MARKUP[0]
-    board.note(Notice(datetime(2026, 11, 21, tzinfo=UTC), MARKUP[0], MARKUP[1], warning=True))
+    board.note(Notification(datetime(2026, 11, 21, tzinfo=UTC), MARKUP[0], MARKUP[1], warning=True))
     page = opened(hostile(count), health=health)
     page.js("for (const one of document.querySelectorAll('summary, #matrix-rows button')) one.click()")
     page.eventually(lambda: page.texts(".told"), "what was opened")

@@ -10,11 +10,11 @@ from page_scenes import IMAGES, complete, few, healthy, history, make_matrix, se
 from selenium.webdriver.common.keys import Keys
 
 from kip.cli.page import only_here
-from kip.core.cell import State
-from kip.core.jobs_view import JobsView, Phase
-from kip.core.notices import Notice
-from kip.core.progress import Progress
-from kip.core.status import Matrix
+from kip.core.rollout.progress import Progress
+from kip.core.status.cell import ImageState
+from kip.core.status.jobs_view import JobsView, Phase
+from kip.core.status.matrix import Matrix
+from kip.core.status.notifications import Notification
 from kip.observe.http import end, serve_on
 from kip.observe.page import Page
 
@@ -110,7 +110,7 @@ def test_different_digests_of_one_tag_are_told(opened):
     cells = tuple(
         cell
         if cell.node != "node0002"
-        else cell.__class__(cell.node, cell.name, cell.image, State.CACHED, digest="other")
+        else cell.__class__(cell.node, cell.name, cell.image, ImageState.CACHED, digest="other")
         for cell in matrix.cells
     )
     page = opened(Matrix("n", "d", 1, matrix.progress, matrix.nodes, cells))
@@ -151,7 +151,7 @@ def test_the_last_changes_are_told_newest_first(opened, board):
         board.note(notice)
     page = opened(few())
     assert page.texts("#history b") == ["⚠ ImageFailed", "CacheChanged", "CacheComplete"]
-    board.note(Notice(datetime(2026, 11, 21, 10, tzinfo=UTC), "CacheComplete", "All there."))
+    board.note(Notification(datetime(2026, 11, 21, 10, tzinfo=UTC), "CacheComplete", "All there."))
     page.read_again()
     assert page.texts("#history b")[0] == "CacheComplete"
 
@@ -193,7 +193,7 @@ def test_focus_and_what_is_open_stay_over_a_change(opened, board):
         make_matrix(
             list(few().nodes),
             IMAGES,
-            lambda _, image: (State.FAILED, "ImagePullBackOff", "new words") if image == 2 else None,
+            lambda _, image: (ImageState.FAILED, "ImagePullBackOff", "new words") if image == 2 else None,
         )
     )
     page.read_again()

@@ -6,16 +6,16 @@ from datetime import UTC, datetime
 import pytest
 
 from kip.errors import Forbidden
-from kip.pulljob.hands import is_final
+from kip.pulljob.executor import is_final
+from kip.pulljob.planner import PodStart
 from kip.pulljob.pod import RESOURCES, Shape, pod_name, render_pod
-from kip.pulljob.podview import Fault, Shown, read_pod
+from kip.pulljob.pod_view import ContainerReport, PullFailure, read_pod
 from kip.pulljob.spec import Labels, PullJob, short_hash
-from kip.pulljob.step import Start
-from kip.pulljob.targets import Skipped, Target, nodes_of, read_node, select
+from kip.pulljob.targets import Skipped, TargetNode, nodes_of, read_node, select
 
 JOB = PullJob("job", "images", ("x/a:1", "x/b:2"), "0123456789")
 SHAPE = Shape("x/sleep:1")
-START = Start("node1", 3, (0, 1))
+START = PodStart("node1", 3, (0, 1))
 
 
 def node(name: str, *, ready: bool = True, taints: tuple = (), system: str = "linux", **labels: str) -> dict:
@@ -71,11 +71,11 @@ def test_nodes_are_chosen_by_names_labels_or_pods(chosen, names):
 
 def test_names_without_a_node_are_told():
     targets = select(replace(JOB, node_names=("a", "gone")), [read_node(node("a"))])
-    assert targets.nodes == (Target("a"), Target("gone", missing=True))
+    assert targets.nodes == (TargetNode("a"), TargetNode("gone", missing=True))
 
 
 def test_where_nodes_may_not_be_listed_named_ones_are_taken_to_be_there():
-    assert select(replace(JOB, node_names=("b", "a")), None).nodes == (Target("a"), Target("b"))
+    assert select(replace(JOB, node_names=("b", "a")), None).nodes == (TargetNode("a"), TargetNode("b"))
 
 
 def test_virtual_and_windows_nodes_are_left_out_with_a_reason():
@@ -150,14 +150,14 @@ def test_on_openshift_the_user_is_the_projects():
 
 def test_the_name_is_the_same_for_the_same_pod_and_no_other():
     assert pod_name(JOB, START) == pod_name(JOB, START)
-    assert len({pod_name(JOB, Start(name, serial, ())) for name in "ab" for serial in (1, 2)}) == 4
+    assert len({pod_name(JOB, PodStart(name, serial, ())) for name in "ab" for serial in (1, 2)}) == 4
 
 
 def test_an_image_is_there_when_the_runtime_names_it_and_not_before():
     seen = read_pod(
         pod(phase="Pending", startTime="2026-11-21T08:00:01Z", containerStatuses=statuses(a=RAN, b={}))
     )
-    assert [one.shown for one in seen.images] == [Shown.PULLED, Shown.WAITING]
+    assert [one.shown for one in seen.images] == [ContainerReport.PULLED, ContainerReport.WAITING]
     assert (seen.images[0].pull.digest, seen.images[0].pull.seconds) == ("x@sha256:1", 8.0)
     assert seen.moved == datetime(2026, 11, 21, 8, 0, 9, tzinfo=UTC)
 
@@ -165,14 +165,20 @@ def test_an_image_is_there_when_the_runtime_names_it_and_not_before():
 def test_a_bad_image_says_what_the_kubelet_says():
     bad = {"state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}
     seen = read_pod(pod(phase="Pending", containerStatuses=statuses(a=bad, b=RAN)))
-    assert [one.fault for one in seen.images] == [Fault("ErrImagePull", "not found"), None]
+    assert [one.fault for one in seen.images] == [PullFailure("ErrImagePull", "not found"), None]
 
 
 @pytest.mark.parametrize(
     ("status", "fault"),
     [
-        ({"phase": "Failed", "reason": "OutOfpods", "message": "too many"}, Fault("OutOfpods", "too many")),
-        ({"phase": "Succeeded"}, Fault("NoImageID", "the pod has ended, and the runtime names no image")),
+        (
+            {"phase": "Failed", "reason": "OutOfpods", "message": "too many"},
+            PullFailure("OutOfpods", "too many"),
+        ),
+        (
+            {"phase": "Succeeded"},
+            PullFailure("NoImageID", "the pod has ended, and the runtime names no image"),
+        ),
         (
             {
                 "phase": "Pending",
@@ -180,7 +186,7 @@ def test_a_bad_image_says_what_the_kubelet_says():
                     {"name": "copy-sleep", "state": {"waiting": {"reason": "ErrImagePull", "message": "no"}}}
                 ],
             },
-            Fault("ErrImagePull", "init container copy-sleep: no"),
+            PullFailure("ErrImagePull", "init container copy-sleep: no"),
         ),
     ],
 )
@@ -190,7 +196,7 @@ def test_what_keeps_the_whole_pod_from_starting_is_told_for_each_image(status, f
 
 def test_what_was_pulled_counts_also_when_the_pod_failed_later():
     seen = read_pod(pod(phase="Failed", reason="Evicted", containerStatuses=statuses(a=RAN)))
-    assert [one.shown for one in seen.images] == [Shown.PULLED, Shown.FAILED]
+    assert [one.shown for one in seen.images] == [ContainerReport.PULLED, ContainerReport.FAILED]
 
 
 @pytest.mark.parametrize(

@@ -10,17 +10,17 @@ from pullworld import SHAPE, World
 from kip.cluster import watch
 from kip.cluster.api import PODS, Listing, Selection, WatchEvent
 from kip.errors import Forbidden, Unreachable
+from kip.pulljob.planner import PodStart
 from kip.pulljob.pod import render_pod
 from kip.pulljob.podbook import PodBook
 from kip.pulljob.spec import PullJob
-from kip.pulljob.step import Start
 
 JOB = PullJob("job", "images", ("x/a:1",), "0123456789")
 SELECTION = Selection(PODS, "images", labels="x")
 
 
 def pod(node: str, uid: str = "u") -> dict:
-    made = render_pod(JOB, Start(node, 1, (0,)), SHAPE)
+    made = render_pod(JOB, PodStart(node, 1, (0,)), SHAPE)
     made["metadata"] |= {"uid": uid, "creationTimestamp": "2026-11-21T08:00:00Z", "resourceVersion": "7"}
     return made
 
@@ -123,5 +123,5 @@ def test_a_wait_ends_with_a_change():
 
 def test_the_world_of_the_tests_is_read_like_the_real_one():
     world = World(JOB, ["a"])
-    world.create(Start("a", 1, (0,)))
+    world.create(PodStart("a", 1, (0,)))
     assert world.views()[0].job == JOB.key

@@ -11,9 +11,9 @@ from pullworld import BAD, HANGS, SHAPE, World
 
 from kip.errors import Conflict, Forbidden, NotFound, ServerError, Unreachable
 from kip.pulljob import runner as module
-from kip.pulljob.runner import End, Runner
+from kip.pulljob.planner import PodStart
+from kip.pulljob.runner import Runner, RunResult
 from kip.pulljob.spec import Labels, PullJob, short_hash
-from kip.pulljob.step import Start
 
 IMAGES = ("registry.example/a:1", "registry.example/b:1")
 JOB = PullJob("job", "images", IMAGES, "0123456789", parallelism=2, backoff_limit=1)
@@ -28,7 +28,7 @@ def _no_pauses(monkeypatch):
     monkeypatch.setattr(module, "backoff", lambda *_: 0.0)
 
 
-def run(cluster: PullCluster, job: PullJob | None = None, told: Callable = lambda *_: None) -> End:
+def run(cluster: PullCluster, job: PullJob | None = None, told: Callable = lambda *_: None) -> RunResult:
     world = cluster.world
 
     def clock() -> float:
@@ -39,7 +39,7 @@ def run(cluster: PullCluster, job: PullJob | None = None, told: Callable = lambd
     ).run()
 
 
-def faults(end: End) -> dict[tuple[str, int], str]:
+def faults(end: RunResult) -> dict[tuple[str, int], str]:
     return {
         (node, number): fault.reason
         for node, one in end.step.record.nodes.items()
@@ -200,7 +200,7 @@ def test_pods_of_a_driver_that_was_killed_long_ago_go_also_those_of_other_jobs()
     assert end.step.status.succeeded == 1
     world = World(JOB, list(NODES))
 
-    other.create(Start("node9", 1, (0,)))
+    other.create(PodStart("node9", 1, (0,)))
     world.pods |= other.pods
     world.tick(10_000)
     world.nodes.append("node9")
@@ -214,7 +214,7 @@ def test_what_a_killed_run_had_done_is_found_but_not_with_pull_policy_always():
         world = World(job, list(NODES))
 
         for name in NODES:
-            world.create(Start(name, 1, (0, 1)))
+            world.create(PodStart(name, 1, (0, 1)))
         for _ in range(3):
             world.tick()
         cluster = PullCluster(world)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kip.config.findings import Unreadable
+from kip.config.diagnostics import Unreadable
 from kip.config.references import parse_reference
 from kip.registry.credentials import Credential, find, read_pull_secret
 

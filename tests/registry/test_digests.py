@@ -10,10 +10,10 @@ import pytest
 from wire import Answer, serving
 
 from kip.config.references import ReferenceProblem
-from kip.errors import Fault, KipError, RegistryAway, RegistryRefused
+from kip.errors import InternalError, KipError, RegistryRefused, RegistryUnavailable
 from kip.registry.credentials import Credential
 from kip.registry.digests import ACCEPT, Registries
-from kip.registry.web import Patience
+from kip.registry.web import Timeouts
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 FOUND = Answer(200, b"", {"Docker-Content-Digest": DIGEST})
@@ -65,7 +65,7 @@ def asked(*answers: Answer, user: bool = False) -> tuple[str, list]:
 
 def failed(*answers: Answer, user: bool = True, **options: object) -> KipError:
     """Return the error that these answers give; it names the image and holds no secret."""
-    with serving(*answers) as (_, url), pytest.raises((RegistryAway, RegistryRefused)) as caught:
+    with serving(*answers) as (_, url), pytest.raises((RegistryUnavailable, RegistryRefused)) as caught:
         registries(url, **options).digest(image_at(url), [user_at(url)] if user else [])
     assert str(caught.value).startswith(f"{image_at(url)}: ")
     assert SECRET not in f"{caught.value!r} {caught.value} {caught.value.hint}"
@@ -236,7 +236,7 @@ def test_a_token_service_without_a_usable_address_is_not_asked(realm):
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_a_registry_in_trouble_is_away(status):
     error = failed(Answer(status, b""))
-    assert isinstance(error, RegistryAway)
+    assert isinstance(error, RegistryUnavailable)
     assert (error.retry_after, str(status) in str(error)) == (None, True)
 
 
@@ -247,7 +247,7 @@ def test_a_registry_that_wants_a_pause_gets_it(status):
         asking, waits = registries(url, clock=clock), []
         for seconds in (0, 10):
             clock.now += seconds
-            with pytest.raises(RegistryAway) as caught:
+            with pytest.raises(RegistryUnavailable) as caught:
                 asking.digest(image_at(url), [])
             waits.append(caught.value.retry_after)
         assert (waits, len(server.requests)) == ([30.0, 20.0], 1)
@@ -259,7 +259,7 @@ def test_a_pause_is_for_its_host_alone():
     busy = Answer(429, b"", {"Retry-After": "30"})
     with serving(busy) as (_, first), serving(FOUND) as (_, second):
         found = registries(first, second).ask_all([image_at(first), image_at(second)], [])
-    assert isinstance(found[image_at(first)], RegistryAway)
+    assert isinstance(found[image_at(first)], RegistryUnavailable)
     assert found[image_at(second)] == DIGEST
 
 
@@ -268,7 +268,7 @@ def test_a_token_service_that_wants_a_pause_gets_it():
         server.script(bearer(other), bearer(other))
         asking = registries(url)
         for _ in range(2):
-            with pytest.raises(RegistryAway):
+            with pytest.raises(RegistryUnavailable):
                 asking.digest(image_at(url), [])
     assert len(tokens.requests) == 1
 
@@ -282,55 +282,58 @@ def test_a_token_service_that_wants_a_pause_gets_it():
     ],
 )
 def test_no_answer_is_away(answers, message):
-    error = failed(*answers, patience=Patience(byte=0.2))
-    assert isinstance(error, RegistryAway)
+    error = failed(*answers, patience=Timeouts(byte=0.2))
+    assert isinstance(error, RegistryUnavailable)
     assert message in str(error)
 
 
 def test_headers_that_come_byte_by_byte_are_not_listened_to_for_ever():
-    error = failed(Answer(trickle="headers"), patience=Patience(answer=0.3))
-    assert (type(error), "did not answer in time" in str(error)) == (RegistryAway, True)
+    error = failed(Answer(trickle="headers"), patience=Timeouts(answer=0.3))
+    assert (type(error), "did not answer in time" in str(error)) == (RegistryUnavailable, True)
 
 
 def test_nor_is_a_body():
-    error = failed(Answer(200, b""), Answer(trickle="body"), patience=Patience(answer=0.3))
-    assert (type(error), "did not answer in time" in str(error)) == (RegistryAway, True)
+    error = failed(Answer(200, b""), Answer(trickle="body"), patience=Timeouts(answer=0.3))
+    assert (type(error), "did not answer in time" in str(error)) == (RegistryUnavailable, True)
 
 
 def test_nor_is_a_proxy(monkeypatch):
     monkeypatch.delenv("NO_PROXY")
     with serving(Answer(trickle="headers")) as (_, url):
         monkeypatch.setenv("HTTPS_PROXY", url)
-        with pytest.raises(RegistryAway) as caught:
-            Registries(patience=Patience(answer=0.3)).digest("registry.example/app:1", [])
+        with pytest.raises(RegistryUnavailable) as caught:
+            Registries(patience=Timeouts(answer=0.3)).digest("registry.example/app:1", [])
     assert "did not answer in time" in str(caught.value)
 
 
 def test_nor_by_tls(tls, certificate, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    with serving(Answer(trickle="headers"), tls=tls) as (_, url), pytest.raises(RegistryAway) as caught:
-        Registries(patience=Patience(answer=0.3)).digest(image_at(url), [])
+    with (
+        serving(Answer(trickle="headers"), tls=tls) as (_, url),
+        pytest.raises(RegistryUnavailable) as caught,
+    ):
+        Registries(patience=Timeouts(answer=0.3)).digest(image_at(url), [])
     assert "did not answer in time" in str(caught.value)
 
 
 @pytest.mark.parametrize("insecure", [(), ("127.0.0.1:1",)])
 def test_nobody_listening_is_away(insecure):
-    with pytest.raises(RegistryAway) as caught:
+    with pytest.raises(RegistryUnavailable) as caught:
         Registries(insecure).digest("127.0.0.1:1/app:1", [])
     assert str(caught.value) == "127.0.0.1:1/app:1: 127.0.0.1:1 gives no answer: Connection refused"
 
 
 def test_a_host_without_an_address_is_away():
-    with pytest.raises(RegistryAway):
+    with pytest.raises(RegistryUnavailable):
         Registries().digest("registry.invalid/app:1", [])
 
 
 def test_a_silent_host_does_not_let_every_reference_time_out():
     with serving(*[Answer(hang=True)] * 40) as (server, url):
         images = [f"{host_of(url)}/app:{number}" for number in range(40)]
-        found = registries(url, patience=Patience(byte=0.2)).ask_all(images, [])
+        found = registries(url, patience=Timeouts(byte=0.2)).ask_all(images, [])
         assert len(server.requests) <= 4
-    assert {type(error) for error in found.values()} == {RegistryAway}
+    assert {type(error) for error in found.values()} == {RegistryUnavailable}
 
 
 def test_a_redirect_on_the_host_is_followed_with_authorization():
@@ -405,7 +408,7 @@ def test_all_references_get_an_answer_whatever_happens_to_one():
     with serving(FOUND, FOUND) as (_, url):
         found = registries(url).ask_all([image_at(url), "A B", "127.0.0.1:1/app", image_at(url)], [])
     assert [*found] == [image_at(url), "A B", "127.0.0.1:1/app"]
-    assert [type(each) for each in found.values()] == [str, ReferenceProblem, RegistryAway]
+    assert [type(each) for each in found.values()] == [str, ReferenceProblem, RegistryUnavailable]
 
 
 def test_many_references_are_asked_side_by_side():
@@ -420,7 +423,7 @@ def test_nothing_is_asked_for_nothing():
 
 
 def test_a_fault_of_kip_is_an_answer_too():
-    assert isinstance(Registries().ask_all(["a"], [None])["a"], Fault)
+    assert isinstance(Registries().ask_all(["a"], [None])["a"], InternalError)
 
 
 @pytest.fixture(scope="module")

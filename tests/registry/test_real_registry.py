@@ -10,7 +10,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
-from kip.errors import RegistryAway, RegistryRefused
+from kip.errors import RegistryRefused, RegistryUnavailable
 from kip.registry.digests import Registries
 
 PROGRAM = shutil.which("docker-registry")
@@ -113,5 +113,5 @@ def test_a_registry_that_ended_is_away(registry):
     registry.push("app", "1")
     registry.process.kill()
     registry.process.wait()
-    with pytest.raises(RegistryAway):
+    with pytest.raises(RegistryUnavailable):
         Registries([registry.host]).digest(f"{registry.host}/app:1", [])

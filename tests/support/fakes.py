@@ -10,7 +10,7 @@ from samples import COMPLETE
 from kip.cluster.api import CONFIGMAPS, DAEMONSETS, DEPLOYMENTS, Listing, Resource, Selection
 from kip.core.rights import Rights, Rule
 from kip.errors import Conflict, Invalid, KipError, NotFound, RegistryRefused
-from kip.keeper.refreshing import Refresher
+from kip.keeper.refresher import Refresher
 
 EVERYTHING = Rights((Rule(*(frozenset({"*"}),) * 3, frozenset()),))
 Key = tuple[str, str, str]

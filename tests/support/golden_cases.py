@@ -5,7 +5,7 @@ from collections.abc import Callable
 from samples import OWNER, settings
 
 from kip.config.settings import Platform
-from kip.core.render import UPSTREAM_LABELS, render
+from kip.core.render.daemonset import UPSTREAM_LABELS, render
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 IMAGES = f"""

@@ -2,9 +2,9 @@
 
 from samples import COMPLETE, OWNER, manifest, pod, stored
 
-from kip.core.plan import Observed, Target, Wanted, make_plan
 from kip.core.rights import Rights, Rule
-from kip.core.stand_ins import net_for
+from kip.core.rollout.bridge import bridge_for
+from kip.core.rollout.plan import Observed, Target, Wanted, make_plan
 
 PATCH = Rights((Rule(frozenset({"patch"}), frozenset({"apps"}), frozenset({"daemonsets"}), frozenset()),))
 A, B = "registry.example/a:1.0.0", "registry.example/b:1.0.0"
@@ -21,7 +21,7 @@ def uid() -> str:
 
 
 def net(images=(A,), nodes=None, status=None) -> dict:
-    made = stored(net_for(NEW, cache(), images, nodes), uid="net")
+    made = stored(bridge_for(NEW, cache(), images, nodes), uid="net")
     return made | {"status": status or {}}
 
 

@@ -10,13 +10,13 @@ from pullcluster import Book, PullCluster
 from pullworld import World, rfc3339
 
 from kip.cluster.api import CRDS, PULL_JOBS, PULL_LIST_JOBS, Resource, Selection
+from kip.cluster.event_recorder import EventRecorder
 from kip.config.settings import read_settings
 from kip.errors import Conflict, Forbidden, NotFound
-from kip.keeper.events import Events
-from kip.keeper.jobs.controller import Controller
-from kip.keeper.jobs.found import read_found
-from kip.keeper.jobs.standing import DEFINITIONS, OURS
-from kip.keeper.jobs.telling import JobEvents
+from kip.jobs.controller import Controller
+from kip.jobs.job_events import JobEvents
+from kip.jobs.job_object import read_job_object
+from kip.jobs.openkruise import DEFINITIONS, OURS
 from kip.keeper.run import TO_TELL
 from kip.observe.metrics import Metrics
 from kip.pulljob.spec import PullJob
@@ -166,7 +166,7 @@ class Place:
 
     def jobs(self) -> list:
         found = [
-            read_found(KINDS[kind], deepcopy(one))
+            read_job_object(KINDS[kind], deepcopy(one))
             for (kind, _), one in self.cluster.objects.items()
             if kind in KINDS and one["metadata"]["namespace"] == self.namespace
         ]
@@ -197,7 +197,7 @@ class Keeper:
             cluster,
             lambda: self.settings.now,
             may_act,
-            JobEvents(Events(cluster, lambda _: TO_TELL, self.clock, "me"), self.time),
+            JobEvents(EventRecorder(cluster, lambda _: TO_TELL, self.clock, "me"), self.time),
             self.metrics,
             self._seen,
             self.notes.append,

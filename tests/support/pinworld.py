@@ -11,8 +11,8 @@ from hypothesis import note
 from samples import settings
 from simulation import Simulation
 
-from kip.core.stand_ins import images_of, is_holder
-from kip.core.steps import Plan
+from kip.core.rollout.bridge import images_of, is_placeholder
+from kip.core.rollout.plan_types import Plan
 from kip.errors import KipError
 from kip.keeper.reconcile import Reconciler
 
@@ -99,7 +99,7 @@ class World:
         lists = {
             found["metadata"]["uid"]: images_of(found)
             for (kind, _, name), found in self.cluster.objects.items()
-            if kind == "DaemonSet" and name != self.name and not is_holder(found)
+            if kind == "DaemonSet" and name != self.name and not is_placeholder(found)
         }
         pinned: dict[str, set[str]] = {node: set() for node in self.cluster.nodes}
         for pod in self.cluster.pods:

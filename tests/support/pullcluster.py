@@ -7,7 +7,7 @@ from pullworld import World, rfc3339
 
 from kip.cluster.api import Listing, Resource, Selection
 from kip.errors import Conflict, KipError
-from kip.pulljob.podview import PodView
+from kip.pulljob.pod_view import PodView
 
 
 class PullCluster:

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+from kip.pulljob.planner import JobPlan, PodStart
 from kip.pulljob.pod import Shape, render_pod
-from kip.pulljob.podview import PodView, read_pod
+from kip.pulljob.pod_view import PodView, read_pod
 from kip.pulljob.spec import PullJob
-from kip.pulljob.step import Start, Step
 from kip.pulljob.targets import NodeView, Targets, select
 
 BEGIN = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
@@ -35,7 +35,7 @@ class World:
     now: datetime = BEGIN
     pods: dict[str, dict[str, Any]] = field(default_factory=dict)
     down: dict[str, datetime] = field(default_factory=dict)
-    started: list[Start] = field(default_factory=list)
+    started: list[PodStart] = field(default_factory=list)
     pulls: list[tuple[str, str]] = field(default_factory=list)
     there: set[tuple[str, str]] = field(default_factory=set)
     uids: Iterator[int] = field(default_factory=count)
@@ -47,16 +47,16 @@ class World:
     def views(self) -> list[PodView]:
         return [read_pod(pod) for pod in self.pods.values()]
 
-    def do(self, step: Step, *, only: int | None = None) -> None:
+    def do(self, step: JobPlan, *, only: int | None = None) -> None:
         """Do the actions of a step, or, as a driver that is killed then, only the first ones."""
         actions = [*step.removals, *step.starts]
         for action in actions[:only]:
-            if isinstance(action, Start):
+            if isinstance(action, PodStart):
                 self.create(action)
             else:
                 self.delete(action.name, action.uid)
 
-    def create(self, start: Start) -> None:
+    def create(self, start: PodStart) -> None:
         pod = render_pod(self.job, start, SHAPE)
         if pod["metadata"]["name"] in self.pods:
             return  # 409, and the next look finds it

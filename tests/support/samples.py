@@ -3,8 +3,8 @@
 from copy import deepcopy
 
 from kip.config.settings import Platform, Settings, read_settings
-from kip.core.cache_pods import CachePod
-from kip.core.render import Owner, render
+from kip.core.render.daemonset import Owner, render
+from kip.core.rollout.cache_pods import CachePod
 
 COMPLETE = {
     "desiredNumberScheduled": 3,

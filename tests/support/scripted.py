@@ -9,17 +9,17 @@ from fakes import Clock, FakeCluster, unasked
 from structlog.testing import capture_logs
 
 from kip.cluster.api import Selection
+from kip.cluster.event_recorder import EventRecorder
 from kip.errors import ServerError
-from kip.keeper.events import Events
+from kip.keeper.condition_events import ConditionEvents
 from kip.keeper.lease import Leadership
-from kip.keeper.live_settings import LiveSettings
 from kip.keeper.loop import Loop
-from kip.keeper.measures import Measures, Survey
 from kip.keeper.reconcile import Reconciler
-from kip.keeper.telling import Telling
-from kip.observe.board import Board
+from kip.keeper.reporter import ImageScan, Reporter
+from kip.keeper.settings_source import SettingsSource
 from kip.observe.health import Health
 from kip.observe.metrics import Metrics
+from kip.observe.page_state import PageState
 
 EPOCH = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 IMAGES = "a=registry.example/a:1.0.0"
@@ -65,7 +65,7 @@ def loop(cluster: FakeCluster, *script: tuple[str, ...], **environment: str) -> 
 
     reconciler = Reconciler(cluster, now, clock, unasked(now))
     return Loop(
-        settings=LiveSettings(cluster, environment, "images"),
+        settings=SettingsSource(cluster, environment, "images"),
         reconciler=reconciler,
         leadership=Leadership(cluster, "me", reconciler.rights, now, clock),
         triggers=ScriptedTriggers(list(script)),
@@ -78,13 +78,13 @@ def loop(cluster: FakeCluster, *script: tuple[str, ...], **environment: str) -> 
     )
 
 
-def measures(cluster: FakeCluster, reconciler: Reconciler, now, clock: Clock) -> Measures:
+def measures(cluster: FakeCluster, reconciler: Reconciler, now, clock: Clock) -> Reporter:
     metrics = Metrics()
-    telling = Telling(
-        Events(cluster, reconciler.rights, clock, "me"), lambda _: None, lambda: None, now, clock
+    telling = ConditionEvents(
+        EventRecorder(cluster, reconciler.rights, clock, "me"), lambda _: None, lambda: None, now, clock
     )
-    survey = Survey(metrics, Board(clock), telling, cluster, reconciler.rights, now, clock)
-    return Measures(metrics, survey, telling, now, clock)
+    survey = ImageScan(metrics, PageState(clock), telling, cluster, reconciler.rights, now, clock)
+    return Reporter(metrics, survey, telling, now, clock)
 
 
 def other(cluster: FakeCluster) -> Leadership:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class State(StrEnum):
+class Severity(StrEnum):
     """How a check ended. SKIPPED: what it needs could not be read."""
 
     OK = "ok"
@@ -23,7 +23,7 @@ class Finding:
     """
 
     check: str
-    state: State
+    state: Severity
     message: str
     remedy: str = ""
     subject: str = ""
@@ -110,7 +110,7 @@ CHECKS = (
 
 def is_fine(findings: tuple[Finding, ...], *, strict: bool = False) -> bool:
     """Whether there is no problem; with `strict` neither a warning."""
-    bad = {State.PROBLEM, State.WARNING} if strict else {State.PROBLEM}
+    bad = {Severity.PROBLEM, Severity.WARNING} if strict else {Severity.PROBLEM}
     return not any(finding.state in bad for finding in findings)
 
 
@@ -118,7 +118,7 @@ def to_document(findings: tuple[Finding, ...], *, strict: bool = False) -> dict[
     """Return the findings as a plain value, for programs."""
     return {
         "fine": is_fine(findings, strict=strict),
-        "counts": {state.value: sum(finding.state is state for finding in findings) for state in State},
+        "counts": {state.value: sum(finding.state is state for finding in findings) for state in Severity},
         "findings": [
             {
                 "check": finding.check,

@@ -8,7 +8,7 @@ from typing import Any
 
 from kip.config.quantities import parse_quantity
 from kip.core.check.amounts import RESOURCES, Amounts, container_amounts, items_of, pod_amounts, written
-from kip.core.check.findings import Finding, State, Unread
+from kip.core.check.findings import Finding, Severity, Unread
 
 
 def check_limit_ranges(
@@ -16,9 +16,9 @@ def check_limit_ranges(
 ) -> tuple[Finding, ...]:
     """Return one finding for each bound that is passed, or one that says that none is."""
     if isinstance(limit_ranges, Unread):
-        return (Finding("limit range", State.SKIPPED, limit_ranges.reason),)
+        return (Finding("limit range", Severity.SKIPPED, limit_ranges.reason),)
     if not limit_ranges:
-        return (Finding("limit range", State.OK, "the namespace has no LimitRange"),)
+        return (Finding("limit range", Severity.OK, "the namespace has no LimitRange"),)
     # All cache containers ask for the same.
     one = container_amounts(pod["containers"][0].get("resources") or {}, limit_ranges)
     amounts = {"Container": one, "Pod": pod_amounts(pod, limit_ranges)}
@@ -29,7 +29,7 @@ def check_limit_ranges(
         for resource in RESOURCES
         for finding in _outside(kind, item, resource, asked)
     )
-    return found or (Finding("limit range", State.OK, "containers and pods are within it"),)
+    return found or (Finding("limit range", Severity.OK, "containers and pods are within it"),)
 
 
 def _outside(kind: str, item: Mapping[str, Any], resource: str, asked: Amounts) -> list[Finding]:
@@ -50,12 +50,14 @@ def _outside(kind: str, item: Mapping[str, Any], resource: str, asked: Amounts) 
         else:
             continue
         key = f"CACHING_{resource.upper()}_{'LIMIT' if name == limit else 'REQUEST'}"
-        found.append(Finding("limit range", State.PROBLEM, message, f"Change {key}, or the LimitRange.", key))
+        found.append(
+            Finding("limit range", Severity.PROBLEM, message, f"Change {key}, or the LimitRange.", key)
+        )
     ratio = (item.get("maxLimitRequestRatio") or {}).get(resource)
     if ratio and asked.get(request) and asked.get(limit, 0) / asked[request] > parse_quantity(ratio):
         message = f"a {kind.lower()}'s {limit} is more than {ratio} times its request"
         remedy = f"Raise CACHING_{resource.upper()}_REQUEST, or lower the limit."
         found.append(
-            Finding("limit range", State.PROBLEM, message, remedy, f"CACHING_{resource.upper()}_LIMIT")
+            Finding("limit range", Severity.PROBLEM, message, remedy, f"CACHING_{resource.upper()}_LIMIT")
         )
     return found

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kip.core.check.findings import Finding, State, Unread
-from kip.core.node_selection import is_selected, left_out_nodes
-from kip.core.taints import is_passing, tolerations_for
+from kip.core.check.findings import Finding, Severity, Unread
+from kip.core.render.node_selection import is_selected, left_out_nodes
+from kip.core.render.taints import is_passing, tolerations_for
 
 Manifest = dict[str, Any]
 
@@ -17,7 +17,7 @@ MOST_CONTAINERS = 300_000
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class NodeCoverage:
     """How many nodes there are, are selected, and get a cache pod; which taints keep how many away."""
 
     nodes: int
@@ -26,30 +26,34 @@ class Reach:
     taints: tuple[tuple[str, int], ...]
 
 
-def reach(nodes: Sequence[Mapping[str, Any]], pod: Mapping[str, Any]) -> Reach:
+def node_coverage(nodes: Sequence[Mapping[str, Any]], pod: Mapping[str, Any]) -> NodeCoverage:
     """Count the nodes for this pod spec. A node with two taints counts for both."""
     selected = [node for node in nodes if is_selected(node, pod)]
     kept_away = left_out_nodes(pod, selected)
     counts = Counter(taint for found in kept_away for taint in set(found.taints))
-    return Reach(len(nodes), len(selected), len(selected) - len(kept_away), tuple(sorted(counts.items())))
+    return NodeCoverage(
+        len(nodes), len(selected), len(selected) - len(kept_away), tuple(sorted(counts.items()))
+    )
 
 
-def check_nodes(found: Reach | Unread, images: int) -> tuple[Finding, ...]:
+def check_nodes(found: NodeCoverage | Unread, images: int) -> tuple[Finding, ...]:
     """Return what is to be said about selection, taints and scale."""
     if isinstance(found, Unread):
-        return tuple(Finding(name, State.SKIPPED, found.reason) for name in ("nodes", "taints", "containers"))
+        return tuple(
+            Finding(name, Severity.SKIPPED, found.reason) for name in ("nodes", "taints", "containers")
+        )
     if not found.selected:
         remedy = "Correct NODE_SELECTOR or AFFINITY; `kubectl get nodes --show-labels` lists the labels."
         message = f"none of {found.nodes} nodes is selected (Linux nodes only)"
-        return (Finding("nodes", State.PROBLEM, message, remedy, "NODE_SELECTOR"),)
-    selected = Finding("nodes", State.OK, f"{found.selected} of {found.nodes} nodes are selected")
+        return (Finding("nodes", Severity.PROBLEM, message, remedy, "NODE_SELECTOR"),)
+    selected = Finding("nodes", Severity.OK, f"{found.selected} of {found.nodes} nodes are selected")
     return (selected, *_taints(found), _containers(found.reached, images))
 
 
-def _taints(found: Reach) -> tuple[Finding, ...]:
+def _taints(found: NodeCoverage) -> tuple[Finding, ...]:
     if not found.taints:
-        return (Finding("taints", State.OK, "no taint keeps the cache from a selected node"),)
-    state = State.WARNING if found.reached else State.PROBLEM
+        return (Finding("taints", Severity.OK, "no taint keeps the cache from a selected node"),)
+    state = Severity.WARNING if found.reached else Severity.PROBLEM
     return tuple(
         Finding(
             "taints", state, f"{count} of {found.selected} selected nodes are left out", _remedy(taint), taint
@@ -71,9 +75,9 @@ def _containers(nodes: int, images: int) -> Finding:
     if count > MOST_CONTAINERS:
         remedy = "Shorten the list or select fewer nodes."
         return Finding(
-            "containers", State.PROBLEM, f"{message}; Kubernetes is made for {MOST_CONTAINERS:,}", remedy
+            "containers", Severity.PROBLEM, f"{message}; Kubernetes is made for {MOST_CONTAINERS:,}", remedy
         )
     if count > MOST_CONTAINERS // 2:
         remedy = "Keep room for everybody else's containers."
-        return Finding("containers", State.WARNING, f"{message}, of {MOST_CONTAINERS:,}", remedy)
-    return Finding("containers", State.OK, message)
+        return Finding("containers", Severity.WARNING, f"{message}, of {MOST_CONTAINERS:,}", remedy)
+    return Finding("containers", Severity.OK, message)

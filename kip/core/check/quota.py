@@ -14,7 +14,7 @@ from typing import Any
 
 from kip.config.quantities import parse_quantity
 from kip.core.check.amounts import Amounts, written
-from kip.core.check.findings import Finding, State, Unread
+from kip.core.check.findings import Finding, Severity, Unread
 
 ALIASES = {"cpu": "requests.cpu", "memory": "requests.memory", "count/pods": "pods"}
 COUNTED = ("pods", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory")
@@ -22,7 +22,7 @@ PRIORITY = "PriorityClass"
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
+class QuotaDemand:
     """What the cache asks for: of each pod, on so many nodes, on so many of them twice during a change.
 
     `net` is what each pod of a net asks for, which may be on all nodes. `holds` is what the pods of the cache
@@ -49,34 +49,36 @@ class Demand:
         return self.changing(name) + self.net.get(name, Decimal(0)) * self.nodes
 
 
-def check_quota(quotas: Sequence[Mapping[str, Any]] | Unread, demand: Demand | Unread) -> tuple[Finding, ...]:
+def check_quota(
+    quotas: Sequence[Mapping[str, Any]] | Unread, demand: QuotaDemand | Unread
+) -> tuple[Finding, ...]:
     """Return one finding for each resource of each quota that counts the cache's pods."""
     if isinstance(demand, Unread):
         if isinstance(quotas, Unread) or quotas:
-            return (Finding("quota", State.SKIPPED, demand.reason),)
-        return (Finding("quota", State.OK, "the namespace has no ResourceQuota"),)
+            return (Finding("quota", Severity.SKIPPED, demand.reason),)
+        return (Finding("quota", Severity.OK, "the namespace has no ResourceQuota"),)
     need = (_need(demand),)
     if isinstance(quotas, Unread):
-        return (*need, Finding("quota", State.SKIPPED, quotas.reason))
+        return (*need, Finding("quota", Severity.SKIPPED, quotas.reason))
     if not quotas:
-        return (*need, Finding("quota", State.OK, "the namespace has no ResourceQuota"))
+        return (*need, Finding("quota", Severity.OK, "the namespace has no ResourceQuota"))
     return (*need, *(one for quota in quotas if _counts(quota, demand) for one in _quota(quota, demand)))
 
 
-def _need(demand: Demand) -> Finding:
+def _need(demand: QuotaDemand) -> Finding:
     steady, changing, most = (
         ", ".join(f"{name} {written(name, amount(name))}" for name in COUNTED if name in demand.pod)
         for amount in (demand.steady, demand.changing, demand.most)
     )
     return Finding(
         "quota",
-        State.OK,
+        Severity.OK,
         f"on {demand.nodes} nodes the cache needs {steady}; in a change {changing}; "
         f"with a net, while an image fails, {most}",
     )
 
 
-def _quota(quota: Mapping[str, Any], demand: Demand) -> tuple[Finding, ...]:
+def _quota(quota: Mapping[str, Any], demand: QuotaDemand) -> tuple[Finding, ...]:
     status = quota.get("status") or {}
     hard = quota.get("spec", {}).get("hard") or status.get("hard") or {}
     used = status.get("used") or {}
@@ -88,33 +90,33 @@ def _quota(quota: Mapping[str, Any], demand: Demand) -> tuple[Finding, ...]:
     )
 
 
-def _resource(subject: str, name: str, hard: str, used: str, demand: Demand) -> Finding:
+def _resource(subject: str, name: str, hard: str, used: str, demand: QuotaDemand) -> Finding:
     if name not in demand.pod:
         key = (
             f"CACHING_{name.partition('.')[2].upper()}_{'LIMIT' if name.startswith('limits') else 'REQUEST'}"
         )
         message = f"it refuses pods that do not set {name}, and {key} is 0"
-        return Finding("quota", State.PROBLEM, message, f"Set {key}.", subject)
+        return Finding("quota", Severity.PROBLEM, message, f"Set {key}.", subject)
     others = max(parse_quantity(used) - demand.holds.get(name, Decimal(0)), Decimal(0))
     free = max(parse_quantity(hard) - others, Decimal(0))
     steady, most = demand.steady(name), demand.most(name)
     room = f"{written(name, free)} of {hard} is free of others"
     if steady > free:
         message = f"the cache needs {written(name, steady)}, and {room}"
-        return Finding("quota", State.PROBLEM, message, _remedy(name, steady + others), subject)
+        return Finding("quota", Severity.PROBLEM, message, _remedy(name, steady + others), subject)
     if most > free:
         changing = written(name, demand.changing(name))
         message = f"a change needs {changing}, with a net {written(name, most)}, for a while, and {room}"
         remedy = f"{_remedy(name, most + others)} Or lower MAX_SURGE."
-        return Finding("quota", State.WARNING, message, remedy, subject)
-    return Finding("quota", State.OK, f"{written(name, most)} at most fits: {room}", subject=subject)
+        return Finding("quota", Severity.WARNING, message, remedy, subject)
+    return Finding("quota", Severity.OK, f"{written(name, most)} at most fits: {room}", subject=subject)
 
 
 def _remedy(name: str, least: Decimal) -> str:
     return f"Raise the quota to {written(name, least)}, shorten the list or select fewer nodes."
 
 
-def _counts(quota: Mapping[str, Any], demand: Demand) -> bool:
+def _counts(quota: Mapping[str, Any], demand: QuotaDemand) -> bool:
     """Whether the quota's scopes take the cache's pods."""
     spec = quota.get("spec", {})
     scopes = [{"scopeName": name, "operator": "Exists"} for name in spec.get("scopes") or ()]
@@ -122,7 +124,7 @@ def _counts(quota: Mapping[str, Any], demand: Demand) -> bool:
     return all(_in_scope(scope, demand) for scope in scopes)
 
 
-def _in_scope(scope: Mapping[str, Any], demand: Demand) -> bool:
+def _in_scope(scope: Mapping[str, Any], demand: QuotaDemand) -> bool:
     name, operator = scope["scopeName"], scope.get("operator")
     if name == PRIORITY:
         given, values = demand.priority_class, scope.get("values") or ()

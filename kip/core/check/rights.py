@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kip.config.settings import Settings
-from kip.core.check.findings import Finding, State, Unread
+from kip.core.check.findings import Finding, Severity, Unread
 from kip.core.rights import Rights
 
 
@@ -17,7 +17,7 @@ class Need:
     verbs: tuple[str, ...]
     cost: str
     name: str = ""
-    state: State = State.WARNING
+    state: Severity = Severity.WARNING
 
 
 def needs(settings: Settings) -> tuple[Need, ...]:
@@ -29,7 +29,7 @@ def needs(settings: Settings) -> tuple[Need, ...]:
             "daemonsets",
             ("get", "list", "watch", "create", "delete"),
             "nothing works",
-            state=State.PROBLEM,
+            state=Severity.PROBLEM,
         ),
         Need("apps", "daemonsets", ("patch",), "the cache is exchanged instead of changed in place"),
         Need("", "pods", ("get", "list"), "before a change nets are waited for by the clock"),
@@ -92,16 +92,18 @@ def check_rights(
     if of_jobs:
         found += _lacking(CLUSTER_NEEDS, next(iter(of_jobs.values())), "a ClusterRole")
     # A reason not to know may be the same for several namespaces.
-    return tuple(dict.fromkeys(found)) or (Finding("rights", State.OK, "everything that helps is allowed"),)
+    return tuple(dict.fromkeys(found)) or (
+        Finding("rights", Severity.OK, "everything that helps is allowed"),
+    )
 
 
 def _lacking(asked: Iterable[Need], rights: Rights | Unread, place: str) -> list[Finding]:
     if isinstance(rights, Unread):
-        return [Finding("rights", State.SKIPPED, rights.reason)]
+        return [Finding("rights", Severity.SKIPPED, rights.reason)]
     lacking = [(need, missing) for need in asked if (missing := _missing(need, rights))]
     if lacking and rights.incomplete:
         why = "the API server does not list all rights (a webhook decides)"
-        return [Finding("rights", State.SKIPPED, why)]
+        return [Finding("rights", Severity.SKIPPED, why)]
     return [_finding(need, missing, place) for need, missing in lacking]
 
 

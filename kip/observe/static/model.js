@@ -1,4 +1,4 @@
-// What the document says, put so that it can be shown. kip/core/page_document.py describes the document.
+// What the document says, put so that it can be shown. kip/core/status/page_document.py describes the document.
 
 const SEVERITY = ["failed", "absent", "waiting", "pulling", "cached"];
 

@@ -1,0 +1,1 @@
+"""The DaemonSet that the settings ask for, and the nodes that it reaches."""
