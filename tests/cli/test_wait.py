@@ -9,7 +9,7 @@ from samples import manifest, stored
 
 from kip.cli.cache_reader import CacheReader
 from kip.cli.wait_loop import LONGEST_SECONDS, WaitLoop, WaitResult
-from kip.cluster import pacing
+from kip.cluster import list_pacing as pacing
 from kip.core.rollout.progress import Progress
 from kip.core.status.cell import Cell, ImageState
 from kip.core.status.matrix import Matrix

@@ -11,10 +11,10 @@ from samples import COMPLETE, manifest, settings, stored
 from structlog.testing import capture_logs
 
 from kip.cluster.event_recorder import BURST, REFILL_SECONDS, RESERVE, EventRecorder
-from kip.core import notices as notices_module
 from kip.core.rights import Rights
 from kip.core.rollout.plan_types import Action, Plan, PlannedStep, Target
 from kip.core.rollout.progress import Progress, read_progress
+from kip.core.status import notifications as notices_module
 from kip.core.status.cell import Cell, ImageState
 from kip.core.status.matrix import Matrix
 from kip.core.status.notifications import REASONS

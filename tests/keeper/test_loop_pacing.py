@@ -30,7 +30,7 @@ def test_a_fault_of_kips_own_is_reported_and_retried():
     cluster.failures["list daemonsets"] = [KeyError("spec")]
     lines = run(loop(cluster, ("start",), ("retry",), IMAGES=IMAGES))
     assert [(line["event"], line.get("error")) for line in lines] == [
-        ("reconcile_failed", "Fault"),
+        ("reconcile_failed", "InternalError"),
         ("reconcile_done", None),
     ]
 

@@ -59,7 +59,7 @@ class Driver:
     def record(self) -> Record:
         return from_text(self.kept)
 
-    def plan_job(self, *, killed_after: int | None = None) -> JobPlan:
+    def step(self, *, killed_after: int | None = None) -> JobPlan:
         world, before = self.world, self.record
         done = plan_job(world.job, world.targets(), world.views(), before, world.now, budget=self.budget)
         for start in done.starts:
