@@ -22,7 +22,7 @@ JOB = "job namespace"
 TABLE = (
     LogEvent("keeper_started", "info", "version http_address", "The keeper runs."),
     LogEvent("keeper_stopping", "info", "signal cache", "It ends, and what becomes of the cache."),
-    LogEvent("farewell_cut_off", "debug", "signal", "The API server did not answer before the end."),
+    LogEvent("shutdown_cut_short", "debug", "signal", "The API server did not answer before the end."),
     LogEvent(
         "reconcile_done",
         "info",
@@ -54,7 +54,7 @@ TABLE = (
         "One image is left out; all others are cached.",
     ),
     LogEvent(
-        "setting_mended",
+        "setting_corrected",
         "warning",
         "key value problem remedy",
         "A value was read as something better, or odd.",
@@ -71,7 +71,9 @@ TABLE = (
         "namespace name consequence remedy",
         "The ConfigMap was deleted; what it said last counts until it is back.",
     ),
-    LogEvent("drift_found", "warning", "by reasons", "Somebody else changed the cache; it is brought back."),
+    LogEvent(
+        "drift_detected", "warning", "by reasons", "Somebody else changed the cache; it is brought back."
+    ),
     LogEvent(
         "fight_detected",
         "error",
@@ -126,10 +128,10 @@ TABLE = (
         "Pods of a pull job could not be removed; they end by themselves.",
     ),
     LogEvent("nodes_not_read", "warning", "error", "The nodes of a pull job are those of the last look."),
-    LogEvent("clock_was_set", "warning", "by_s", "The wall clock was set; all timers are set anew."),
+    LogEvent("clock_jumped", "warning", "by_s", "The wall clock was set; all timers are set anew."),
     LogEvent("survey_failed", "warning", "error", "The cache pods could not be looked at."),
     LogEvent(
-        "telling_failed", "warning", "error exception", "Metrics or Events could not be brought up to date."
+        "reporting_failed", "warning", "error exception", "Metrics or Events could not be brought up to date."
     ),
     LogEvent("event_not_written", "warning", "error", "The API server did not take an Event."),
     LogEvent("pull_jobs_run", "info", "", "Pull jobs are run; nothing stands in the way any more."),

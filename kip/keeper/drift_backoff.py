@@ -57,7 +57,7 @@ class DriftBackoff:
         while now - self._repairs[0] > WINDOW_SECONDS:
             self._repairs.popleft()
         if len(self._repairs) <= REPAIRS:
-            log.warning("drift_found", by=who, reasons=list(step.reasons))
+            log.warning("drift_detected", by=who, reasons=list(step.reasons))
             return ""
         pause = PAUSES[min(self._pauses, len(PAUSES) - 1)]
         self._pauses += 1

@@ -91,10 +91,10 @@ class Loop:
         """Set all timers anew when the wall clock was set, as they go by it: none is to be late by that."""
         lead = self.now().timestamp() - self.clock()
         if abs(lead - self._lead) > TICK_SECONDS and self._lead:
-            log.warning("clock_was_set", by_s=round(lead - self._lead, 1))
+            log.warning("clock_jumped", by_s=round(lead - self._lead, 1))
             self.timers.clear()
             self._interval = 0.0
-            self.triggers.wake("clock_was_set")
+            self.triggers.wake("clock_jumped")
             if self._failures:
                 self._wake_in(self._held_until - self.clock(), "retry")
         self._lead = lead

@@ -201,7 +201,7 @@ def _harmless() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        log.warning("telling_failed", error=str(InternalError(error)), exc_info=True)
+        log.warning("reporting_failed", error=str(InternalError(error)), exc_info=True)
 
 
 def exchanges_pods(step: PlannedStep, found: Manifest | None) -> bool:

@@ -176,7 +176,7 @@ def _farewell_in_time(cluster: Cluster, settings: Settings | None, leadership: L
         cache = shutdown(cluster, settings, leadership)
         leadership.release()
     except StopSignal as stop:
-        log.debug("farewell_cut_off", signal=str(stop))
+        log.debug("shutdown_cut_short", signal=str(stop))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
     return cache

@@ -87,7 +87,7 @@ class SettingsSource:
             if note.refused:
                 log.warning("entry_refused", **what)
             else:
-                log.warning("setting_mended", **what)
+                log.warning("setting_corrected", **what)
 
     def look_again(self) -> None:
         """Ask at the next refresh for a ConfigMap that could not be read, too: the right may have come."""

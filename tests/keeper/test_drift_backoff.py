@@ -59,7 +59,7 @@ def test_an_edit_is_undone_at_once():
 def test_a_repair_names_who_made_it_necessary():
     it = Fight()
     it.rounds(1)
-    assert [(line["event"], line["by"]) for line in it.logs] == [("drift_found", "their-operator")]
+    assert [(line["event"], line["by"]) for line in it.logs] == [("drift_detected", "their-operator")]
 
 
 def test_many_edits_in_a_minute_are_not_undone_for_a_while():

@@ -168,7 +168,7 @@ def test_a_refresh_that_is_due_does_not_undo_the_back_off():
 
 
 def test_timers_are_set_anew_when_the_wall_clock_is_set():
-    it = loop(FakeCluster(), ("start",), (), ("clock_was_set",), IMAGES=IMAGES)
+    it = loop(FakeCluster(), ("start",), (), ("clock_jumped",), IMAGES=IMAGES)
     true, jump = it.now, timedelta()
     wait = it.triggers.wait
 
@@ -181,5 +181,5 @@ def test_timers_are_set_anew_when_the_wall_clock_is_set():
     it.now = lambda: true() - jump
     with capture_logs() as logs:
         run_quietly(it)
-    assert [line["by_s"] for line in logs if line["event"] == "clock_was_set"] == [-3600.0]
-    assert (it.triggers.woken[1:], len(it.timers.get_jobs()) > 0) == (["clock_was_set"], True)
+    assert [line["by_s"] for line in logs if line["event"] == "clock_jumped"] == [-3600.0]
+    assert (it.triggers.woken[1:], len(it.timers.get_jobs()) > 0) == (["clock_jumped"], True)

@@ -87,7 +87,7 @@ def test_the_same_bad_settings_are_told_once():
 def test_a_mended_entry_is_told_with_its_position():
     with capture_logs() as logs:
         live(IMAGES="My_App=registry.example/a:1.0.0").refresh()
-    assert [line["key"] for line in logs if line["event"] == "setting_mended"] == ["IMAGES[1]"]
+    assert [line["key"] for line in logs if line["event"] == "setting_corrected"] == ["IMAGES[1]"]
 
 
 def test_a_key_that_is_nearly_a_setting_is_told():
