@@ -9,7 +9,7 @@ from samples import manifest, stored
 
 from kip.cli.cache_reader import CacheReader
 from kip.cli.wait_loop import LONGEST_SECONDS, WaitLoop, WaitResult
-from kip.cluster import list_pacing as pacing
+from kip.cluster import list_pacing
 from kip.core.rollout.progress import Progress
 from kip.core.status.cell import Cell, ImageState
 from kip.core.status.matrix import Matrix
@@ -281,7 +281,7 @@ def test_dear_looks_are_far_apart():
     assert {least for least, _ in found.pauses[:-1]} == {20.0}
     found = Patience(seen(ImageState.PULLING), cost=60.0)
     found.wait(600)
-    assert found.pauses[0] == (pacing.LONGEST_SECONDS, pacing.LONGEST_SECONDS)
+    assert found.pauses[0] == (list_pacing.LONGEST_SECONDS, list_pacing.LONGEST_SECONDS)
 
 
 def test_looks_at_a_cache_where_nothing_happens_become_rare():

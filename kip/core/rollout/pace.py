@@ -1,9 +1,9 @@
 """How many nodes change at a time: MAX_SURGE, for the first fill, for edits, and when a rollout stalls.
 
 The DaemonSet controller obeys maxSurge only where an old pod is Ready. So where it is limited a new cache
-begins with holders (see
-`kip.core.rollout.bridge`), and so does a change of a cache with more pods that are not
-Ready than the limit allows, and one that may bring in nodes without a pod. A node whose newest pod waits for
+begins with placeholders (see `kip.core.rollout.bridge`), and so does a change of a cache with more pods that
+are not Ready than the limit allows, and one that may bring in nodes without a pod.
+A node whose newest pod waits for
 a cure (an image that does not exist) would use up the limit for ever: it is raised by the number of such
 nodes, which rolls nothing again.
 
